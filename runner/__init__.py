@@ -1,0 +1,1 @@
+"""Carries a Plan out; everything that touches the world."""

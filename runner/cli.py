@@ -1,0 +1,352 @@
+"""The verbs of the command line, nothing else: each reads, calls, prints and ends with a status.
+
+Nothing heavy is imported here: every verb imports what it needs when it is called.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dsl.errors import DataError, InvalidRecipe, RecipeError
+
+EPILOG = (
+    "Exit status: 0 done, 1 the run failed, 2 the recipe is invalid, 3 a data check failed, "
+    "4 a gate failed, 5 inconclusive, 130 interrupted."
+)
+
+
+class Verbs(click.Group):
+    """Tells our errors in words, with the status they carry, and never by a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except InvalidRecipe as error:
+            _tell_problems(error, context)
+            raise SystemExit(error.exit_status) from None
+        except RecipeError as error:
+            click.echo(f"error: {error.message}", err=True)
+            if error.hint:
+                click.echo(f"    {error.hint}", err=True)
+            raise SystemExit(error.exit_status) from None
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            raise SystemExit(130) from None
+        except BrokenPipeError:
+            # the reader of a pipe went away: nobody is left to tell
+            sys.stderr.close()
+            raise SystemExit(0) from None
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> Any:
+        if args and args[0].endswith((".json", ".yaml", ".yml")) and Path(args[0]).exists():
+            context.fail(f"'{args[0]}' is a recipe: say what to do with it, as in 'recipe plan {args[0]}'")
+        return super().resolve_command(context, args)
+
+
+@click.group(cls=Verbs, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="finetune-recipes", prog_name="recipe")
+def main() -> None:
+    """Fine-tune a language model from a recipe: validate, plan, run, report."""
+
+
+def _options(*names: str) -> Any:
+    """The options that several verbs share."""
+    known = {
+        "json": click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+        "set": click.option(
+            "--set", "sets", multiple=True, metavar="PATH=VALUE", help="Change a value, as in method.rank=32."
+        ),
+        "runs": click.option(
+            "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
+            help="Folder of the runs.",
+        ),
+        "allow": click.option(
+            "--allow", "allowed", multiple=True, type=click.Path(exists=True, file_okay=False, resolve_path=True),
+            help="Folder outside the recipe's own from which data may be read.",
+        ),
+        "remote": click.option(
+            "--trust-remote-code", "remote", is_flag=True, help="Confirm model.trust_remote_code of the recipe."
+        ),
+        "recipe": click.argument("recipe", type=click.Path(path_type=Path)),
+    }  # fmt: skip
+
+    def decorate(function: Any) -> Any:
+        for name in reversed(names):
+            function = known[name](function)
+        return function
+
+    return decorate
+
+
+@main.command()
+@_options("recipe", "set", "allow", "remote", "json")
+def validate(recipe: Path, sets: tuple[str, ...], allowed: tuple[str, ...], remote: bool, as_json: bool) -> None:
+    """Report every problem of a recipe at once. Downloads nothing."""
+    from dsl.problems import errors
+    from runner.read import read
+    from runner.show import count_line, problem_lines
+
+    problems = read(recipe, sets, allowed, remote).problems
+    if as_json:
+        valid = not errors(problems)
+        _print_json({"valid": valid, "problems": [problem.to_json() for problem in problems]})
+    else:
+        for line in problem_lines(problems, str(recipe)):
+            click.echo(line)
+        click.echo(count_line(problems, str(recipe)))
+    raise SystemExit(2 if errors(problems) else 0)
+
+
+@main.command()
+@_options("recipe", "set", "allow", "remote", "json")
+@click.argument("path", required=False)
+def explain(
+    recipe: Path, sets: tuple[str, ...], allowed: tuple[str, ...], remote: bool, as_json: bool, path: str | None
+) -> None:
+    """Print each value with its origin: given, default, or derived and why.
+
+    PATH, as in 'training', shows that part alone.
+    """
+    from dsl.problems import dotted
+    from dsl.recipe import to_json
+    from runner.read import planned, read
+    from runner.show import explain_lines, leaves, origin_of, origin_text
+
+    with planned(read(recipe, sets, allowed, remote).valid()) as found:
+        if as_json:
+            _print_json(
+                {
+                    dotted(where): {"value": value, "origin": origin_text(origin_of(found.plan, where))}
+                    for where, value in leaves(to_json(found.plan.recipe))
+                }
+            )
+            return
+        lines = list(explain_lines(found.plan, path))
+    if not lines:
+        raise RecipeError(f"nothing is called '{path}' in a recipe", "'recipe explain RECIPE' lists all")
+    click.echo("\n".join(lines))
+
+
+@main.command()
+@_options("recipe", "set", "allow", "remote", "json")
+def check(recipe: Path, sets: tuple[str, ...], allowed: tuple[str, ...], remote: bool, as_json: bool) -> None:
+    """Run the data checks of a recipe."""
+    from runner.data import checks
+    from runner.read import planned, read
+
+    with planned(read(recipe, sets, allowed, remote).valid()) as found:
+        findings = found.prepared.findings
+        if as_json:
+            _print_json(checks.to_json(findings))
+        else:
+            for line in checks.describe(findings):
+                click.echo(line)
+    raise SystemExit(DataError.exit_status if checks.failed(findings) else 0)
+
+
+@main.command()
+@_options("recipe", "set", "allow", "remote", "runs", "json")
+@click.option("--show-example", "examples", type=click.IntRange(0, 100), default=0, metavar="N",
+              help="Show N training examples, trained text marked.")  # fmt: skip
+def plan(
+    recipe: Path, sets: tuple[str, ...], allowed: tuple[str, ...], remote: bool, runs: Path, as_json: bool, examples: int
+) -> None:
+    """Show what would happen, what it costs and whether it can work. Spends nothing."""
+    from runner.data import checks
+    from runner.read import planned, read
+    from runner.reasons import reasons
+    from runner.show import plan_lines, problem_lines
+
+    source = read(recipe, sets, allowed, remote).valid()
+    with planned(source) as found:
+        why = reasons(found, runs)
+        if as_json:
+            shown = found.plan.to_json()
+            shown["steps"] = [s | {"reason": why[s["name"]]} for s in shown["steps"]]
+            shown["problems"] = [problem.to_json() for problem in found.problems]
+            shown["checks"] = checks.to_json(found.prepared.findings)["findings"]
+            _print_json(shown)
+            return
+        click.echo("\n".join(plan_lines(found.plan, why)))
+        noted = [f for f in found.prepared.findings if f.state in ("warn", "error")]
+        if noted:
+            click.echo("\ndata checks")
+            click.echo("\n".join(f"  {line}" for line in checks.describe(noted)))
+        if found.problems:
+            click.echo()
+            click.echo("\n".join(problem_lines(found.problems, str(recipe))))
+        if examples:
+            from runner.read import example_texts
+
+            click.echo()
+            for line in example_texts(found, examples, sys.stdout.isatty()):
+                click.echo(line)
+        if checks.failed(noted):
+            raise SystemExit(DataError.exit_status)
+
+
+@main.command()
+@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@_options("set", "allow", "remote", "runs", "json")
+@click.option("--resume", metavar="ID", help="Go on with a run that did not end ('last' for the newest).")
+@click.option("--max-steps", type=click.IntRange(1), help="End training after so many steps.")
+@click.option("--locked", is_flag=True, help="Refuse if anything differs from the lock of the last run.")
+@click.option("--offline", is_flag=True, help="Fetch nothing.")
+def run(
+    recipe: Path | None,
+    sets: tuple[str, ...],
+    allowed: tuple[str, ...],
+    remote: bool,
+    runs: Path,
+    as_json: bool,
+    resume: str | None,
+    max_steps: int | None,
+    locked: bool,
+    offline: bool,
+) -> None:
+    """Carry a recipe out: data, model, training, evaluation, report."""
+    from runner.start import resume_run, start_run
+
+    if (recipe is None) == (resume is None):
+        raise click.UsageError("give a recipe, or --resume ID")
+    out = sys.stderr if as_json else sys.stdout
+    if resume is not None:
+        if sets or max_steps or locked:
+            raise click.UsageError("--resume goes on with the run's own recipe: no --set, --max-steps or --locked")
+        folder, code = resume_run(runs, resume, offline, out)
+    else:
+        assert recipe is not None
+        if max_steps:
+            sets = (*sets, f"training.max_steps={max_steps}")
+        folder, code = start_run(recipe, sets, allowed, remote, runs, locked, offline, out)
+    if as_json:
+        _print_json({"run": folder.id, "directory": str(folder.path), **json.loads(folder.result.read_text())})
+    raise SystemExit(code)
+
+
+@main.command()
+@click.argument("run_id", metavar="[ID]", default="last")
+@_options("runs", "json")
+def report(run_id: str, runs: Path, as_json: bool) -> None:
+    """Rebuild and print the report of a run (the newest without an ID)."""
+    from dsl.recipe import build
+    from runner.execute import write_report
+    from runner.runs.store import open_run, read_json
+    from runner.start import print_summary
+
+    folder = open_run(runs, run_id)
+    made = write_report(folder, build(read_json(folder.plan)["recipe"]))
+    if as_json:
+        _print_json(made)
+    else:
+        print_summary(made, sys.stdout)
+
+
+@main.command("runs")
+@_options("runs", "json")
+def list_runs(runs: Path, as_json: bool) -> None:
+    """List the runs, newest first."""
+    from runner.start import overview
+
+    rows = overview(runs)
+    if as_json:
+        _print_json(rows)
+        return
+    if not rows:
+        click.echo(f"no runs in {runs}; 'recipe run RECIPE' makes one")
+    for row in rows:
+        click.echo(f"{row['id']:<44} {row['status']:<13} {row['created']}  {row['reason'] or ''}".rstrip())
+
+
+@main.command()
+@click.option("--example", metavar="NAME", help="Copy an example with its data.")
+@click.option("--list", "show", is_flag=True, help="List the examples.")
+@click.option("--into", type=click.Path(path_type=Path, file_okay=False), default=Path("."), show_default=True,
+              help="Folder to copy into.")  # fmt: skip
+def new(example: str | None, show: bool, into: Path) -> None:
+    """Begin a recipe from an example."""
+    from runner.examples import copy_example, list_examples
+
+    if show or not example:
+        for name, description in list_examples():
+            click.echo(f"{name:<16} {description}")
+        if not show:
+            click.echo("\nrecipe new --example NAME copies one with its data")
+        return
+    for path in copy_example(example, into):
+        click.echo(f"wrote {path}")
+    click.echo(f"\nnext: recipe plan {into / example}.json")
+
+
+@main.command()
+@click.argument("name", default="recipe")
+def schema(name: str) -> None:
+    """Print a JSON Schema: recipe, plan, event, checks, report or result."""
+    from importlib import resources
+
+    known = sorted(p.name.removesuffix(".schema.json") for p in resources.files("schemas").iterdir()
+                   if p.name.endswith(".schema.json"))  # fmt: skip
+    if name not in known:
+        raise RecipeError(f"no schema '{name}'", f"known: {', '.join(known)}")
+    click.echo(resources.files("schemas").joinpath(f"{name}.schema.json").read_text("utf-8"))
+
+
+@main.command()
+@_options("json")
+def models(as_json: bool) -> None:
+    """List the base models that can be planned offline."""
+    from dataclasses import asdict
+
+    from dsl.models import MODELS
+
+    if as_json:
+        _print_json({name: asdict(model) | {"parameters": model.parameters} for name, model in MODELS().items()})
+        return
+    for name, model in MODELS().items():
+        gate = "  (ask for access first)" if model.gated else ""
+        click.echo(f"{name:<26} {model.parameters / 1e9:6.2f} B  {model.licence}{gate}")
+
+
+@main.command()
+@_options("json")
+def doctor(as_json: bool) -> None:
+    """Show this machine as a plan sees it: device, memory, disk, versions, cache."""
+    from runner.doctor import findings
+
+    rows = findings()
+    if as_json:
+        _print_json(dict(rows))
+        return
+    for name, text in rows:
+        click.echo(f"{name:<14} {text}")
+
+
+@main.command()
+@click.option("--port", type=int, default=8501, show_default=True, help="Port on 127.0.0.1.")
+@_options("runs")
+def ui(port: int, runs: Path) -> None:
+    """Open the app: problems of a recipe, plans, runs and their reports."""
+    from runner.app import serve
+
+    raise SystemExit(serve(port, runs))
+
+
+def _tell_problems(error: InvalidRecipe, context: click.Context) -> None:
+    from runner.show import count_line, problem_lines
+
+    given = context.invoked_subcommand or ""
+    name = getattr(error, "source_name", None) or next(
+        (a for a in sys.argv[1:] if a.endswith((".json", ".yaml", ".yml"))), given
+    )
+    for line in problem_lines(error.problems, str(name)):
+        click.echo(line, err=True)
+    click.echo(count_line(error.problems, str(name)), err=True)
+
+
+def _print_json(values: Any) -> None:
+    click.echo(json.dumps(values, indent=1, ensure_ascii=False, default=str))

@@ -1,0 +1,157 @@
+"""What a child executes: python -m runner.engines.worker RUN STEP ATTEMPT.
+
+A child reads only the run directory (and the cache), works one step, and tells what happened by
+events and its exit status: 0 done, 1 failed (the reason is an event), 143 stopped with a checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dsl.errors import RecipeError, RunError
+from dsl.recipe import Recipe, build
+from runner.runs.events import EventLog
+from runner.runs.process import Heartbeat
+from runner.runs.store import RunFolder, read_json
+
+STOPPED = 143
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One step of one run."""
+
+    run: RunFolder
+    plan: dict[str, Any]
+    recipe: Recipe
+    attempt: int
+    events: EventLog
+    stop: Callable[[], bool]
+
+    @property
+    def base(self) -> Path:
+        """The folder of the base model, recorded by the supervisor."""
+        return Path(self.attempt_facts["base"])
+
+    @property
+    def attempt_facts(self) -> dict[str, Any]:
+        return read_json(self.run.attempt(self.attempt) / "job.json")
+
+    def fingerprint(self, step: str) -> str:
+        return next(str(s["fingerprint"]) for s in self.plan["steps"] if s["name"] == step)
+
+
+def main(arguments: list[str]) -> int:
+    folder, step, attempt = arguments
+    run, number = RunFolder(Path(folder)), int(attempt)
+    events = EventLog(run.events, step, number)
+    try:
+        plan = read_json(run.plan)
+        recipe = build(plan["recipe"])
+        with Heartbeat(run, step, number) as heart:
+            quiet()
+            job = Job(run, plan, recipe, number, events, heart.stopping)
+            return 0 if STEPS[step](job) else STOPPED
+    except RecipeError as error:
+        events("failed", message=error.message, hint=error.hint)
+    except KeyboardInterrupt:
+        return STOPPED
+    except OSError as error:
+        traceback.print_exc()
+        events("failed", message=f"{error.strerror or error}: {error.filename or ''}", hint=None)
+    except MemoryError:
+        hint = "halve training.micro_batch_size, or shorten training.max_length"
+        events("failed", message="out of memory", hint=hint)
+    except Exception as error:  # the last resort: told in one line, kept whole in log.txt
+        traceback.print_exc()
+        hint = "this is not the recipe's fault: log.txt holds the whole story"
+        events("failed", message=f"{type(error).__name__}: {error}", hint=hint)
+    return 1
+
+
+def quiet() -> None:
+    """No progress bars and no telemetry from the libraries; nothing is fetched in a step."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS", "DISABLE_TELEMETRY"):
+        os.environ[name] = "1"
+
+
+def fetch_model(job: Job) -> bool:
+    from runner.bases import fetch, locate
+
+    facts = job.attempt_facts
+    located = locate(job.recipe.model.base, job.recipe.model.revision, Path(facts["recipe_folder"]))
+    fetch(
+        located,
+        offline=facts["offline"],
+        progress=lambda text: job.events("message", level="info", text=text),
+    )
+    return True
+
+
+def train_model(job: Job) -> bool:
+    from runner.data.tokens import read_tokens
+    from runner.train.checkpoints import latest
+    from runner.train.load import prepare_process
+    from runner.train.loop import TrainJob, train
+
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    prepare_process(job.recipe)
+    folders = [folder / "checkpoints" for folder in job.run.attempts()]
+    resume, passed = latest(folders)
+    for sentence in passed:
+        job.events("message", level="warning", text=sentence)
+    if resume:
+        job.events("resumed", path=str(resume.relative_to(job.run.path)))
+    parts = {part: job.run.tokens / f"{part}.parquet" for part in ("train", "validation")}
+    from dsl.methods import info
+
+    return train(
+        TrainJob(
+            recipe=job.recipe,
+            base=job.base,
+            tokens={part: read_tokens(path) for part, path in parts.items() if path.exists()},
+            checkpoints=job.run.checkpoints(job.attempt),
+            output=job.run.adapter if info(job.recipe.method).adapter else job.run.model,
+            resume=resume,
+            stop=job.stop,
+            events=job.events,
+        )
+    )
+
+
+def evaluate(job: Job) -> bool:
+    from runner.evals.compare import compare
+    from runner.train.load import prepare_process
+
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    prepare_process(job.recipe)
+    compare(job)
+    return not job.stop()
+
+
+def export_merged(job: Job) -> bool:
+    from runner.release.exporters import merge
+
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    merge(job.recipe, job.base, job.run.adapter, job.run.exports / "merged")
+    return True
+
+
+STEPS: dict[str, Callable[[Job], bool]] = {
+    "model": fetch_model,
+    "train": train_model,
+    "evaluate": evaluate,
+    "export-merged": export_merged,
+}
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        raise SystemExit(RunError("usage: python -m runner.engines.worker RUN STEP ATTEMPT").message)
+    raise SystemExit(main(sys.argv[1:]))

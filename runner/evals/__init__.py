@@ -1,0 +1,1 @@
+"""Evaluation: generate, score, compare and judge."""

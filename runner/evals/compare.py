@@ -1,0 +1,164 @@
+"""The evaluate step: one load, base first, then tuned, on the same prompts and batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dsl.methods import info
+from dsl.plan import fingerprint
+from dsl.recipe import Suite
+from dsl.rows import Example
+from dsl.templates import prompt_of
+from runner.bases import cache, chat_format, tokenizer
+from runner.data.prepare import read_examples
+from runner.data.tokens import Encoded, encode_example
+from runner.evals.generate import predict
+from runner.evals.metrics import Prediction
+from runner.evals.suites import Answers, chosen, needs_generation, write_evaluation
+from runner.runs.store import read_json, write_bytes
+from runner.train.load import load_model, load_tokenizer
+
+if TYPE_CHECKING:
+    from runner.engines.worker import Job
+
+
+def compare(job: Job) -> None:
+    """Answers every suite with base and tuned and writes evals/<fingerprint>/."""
+    recipe = job.recipe
+    questions = {name: _questions(job, suite) for name, suite in recipe.eval.suites.items()}
+    words = load_tokenizer(job.base)
+    stops = stop_tokens(job.base, words, chat_format(job.base, _date(job)).eos)
+
+    def answer(model: Any, arm: str) -> dict[str, list[Prediction]]:
+        return {
+            name: predict(
+                model,
+                words,
+                [encoded.prompt for encoded in asked],
+                [encoded.target for encoded in asked],
+                recipe.eval.generation,
+                stops,
+                answers=needs_generation(recipe.eval.suites[name]),
+                seed=recipe.training.seed,
+                progress=lambda done, total, name=name: job.events(  # type: ignore[misc]
+                    "progress", what=f"{name}, {arm}", done=done, total=total
+                ),
+            )
+            for name, asked in questions.items()
+        }
+
+    model = None
+    stored = base_answers_file(job)
+    base = _read_answers(stored)
+    if base is None:
+        # on the untouched base, before anything is wrapped: exact for every method
+        model = load_model(recipe, job.base, training=False)
+        base = answer(model, "base")
+        _write_answers(stored, base)
+    else:
+        job.events("message", level="info", text="answers of the base are served from the cache")
+    tuned = answer(_tuned(job, model), "tuned")
+    write_evaluation(
+        job.run.evaluation(job.fingerprint("evaluate")),
+        [
+            Answers(
+                name,
+                [a.example for a in asked],
+                [a.text for a in asked],
+                base[name],
+                tuned[name],
+            )
+            for name, asked in questions.items()
+        ],
+        recipe.eval,
+        recipe.data.split.seed,
+    )
+
+
+class _Question:
+    """One example as it is asked: the rendered prompt, its ids, and the ids of prompt and answer."""
+
+    def __init__(self, job: Job, example: Example, chat: Any, tokens: Any) -> None:
+        recipe = job.recipe
+        self.example = example
+        self.text = prompt_of(example, recipe.template, chat)
+        self.prompt: Sequence[int] = tokens.encode(self.text, add_special_tokens=False).ids
+        # the whole answer is judged, however long: only training cuts
+        room = read_json(job.run.plan)["model"]["context"]
+        self.target: Encoded = encode_example(
+            example, recipe.template, chat, "last", tokens, max_length=room
+        )
+        self.prompt = self.prompt[-(room - recipe.eval.generation.max_new_tokens) :]
+
+
+def _questions(job: Job, suite: Suite) -> list[_Question]:
+    chat, tokens = chat_format(job.base, _date(job)), tokenizer(job.base)
+    examples = chosen(read_examples(job.run.part(suite.data)), suite)
+    return [_Question(job, example, chat, tokens) for example in examples]
+
+
+def _tuned(job: Job, model: Any) -> Any:
+    if not info(job.recipe.method).adapter:
+        del model
+        return load_model(job.recipe, job.run.model, training=False)
+    from peft import PeftModel
+
+    model = model or load_model(job.recipe, job.base, training=False)
+    return PeftModel.from_pretrained(model, str(job.run.adapter))
+
+
+def stop_tokens(folder: Path, words: Any, eos: str) -> list[int]:
+    """Ids that end an answer: the chat template's end of turn and the model's own."""
+    ids = {words.eos_token_id, words.convert_tokens_to_ids(eos) if eos else None}
+    config = folder / "generation_config.json"
+    if config.is_file():
+        given = json.loads(config.read_text("utf-8")).get("eos_token_id")
+        ids |= set(given if isinstance(given, list) else [given])
+    return sorted(token for token in ids if token is not None)
+
+
+def base_answers_file(job: Job) -> Path:
+    """Where the base's answers are cached. The key covers all that they depend on, not training."""
+    recipe = job.plan["recipe"]
+    inputs = next(s["inputs"] for s in job.plan["steps"] if s["name"] == "evaluate")
+    key = fingerprint(
+        {
+            "inputs": inputs,
+            "data": job.fingerprint("data"),
+            "base": job.fingerprint("model"),
+            "model": recipe["model"],
+            "seed": recipe["training"]["seed"],
+            "compute": recipe["compute"],
+            "date": _date(job),
+            "versions": read_json(job.run.lock)["versions"],
+        }
+    )
+    return cache.root() / "answers" / f"{key}.json"
+
+
+def _read_answers(path: Path) -> dict[str, list[Prediction]] | None:
+    try:
+        plain = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return {
+        name: [Prediction(**{**p, "tokens": _tokens(p["tokens"])}) for p in predictions]
+        for name, predictions in plain.items()
+    }
+
+
+def _write_answers(path: Path, answers: dict[str, list[Prediction]]) -> None:
+    plain = {name: [asdict(p) for p in predictions] for name, predictions in answers.items()}
+    write_bytes(path, json.dumps(plain, ensure_ascii=False).encode())
+
+
+def _tokens(tokens: list[int] | None) -> tuple[int, ...] | None:
+    return None if tokens is None else tuple(tokens)
+
+
+def _date(job: Job) -> str:
+    return str(read_json(job.run.lock)["date"])

@@ -1,0 +1,221 @@
+"""What the world says about a recipe: files, counts, base model, hardware → Facts. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dsl.facts import Facts, Hardware, Momentary, SourceFacts
+from dsl.problems import Problem
+from dsl.recipe import Recipe
+from runner.bases import Located, locate, root
+
+if TYPE_CHECKING:
+    from runner.data.prepare import Prepared
+
+PACKAGES = (
+    "torch", "transformers", "tokenizers", "trl", "peft", "bitsandbytes", "datasets", "duckdb",
+    "accelerate", "safetensors", "numpy", "sacrebleu", "rouge-score",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where a recipe stands: its folder, and what the command line allows."""
+
+    folder: Path
+    allowed: tuple[str, ...] = ()
+    trust_remote_code: bool = False
+
+
+def glance(recipe: Recipe, around: Surroundings) -> tuple[Facts, list[Problem]]:
+    """Facts for `validate`: whether files exist and which columns their first rows have.
+
+    Loads neither DuckDB nor any model.
+    """
+    from runner.data.formats import Misfit, detect_format, peek
+
+    sources, problems = [], []
+    for path, part, source in recipe.data.sources():
+        file = around.folder / source.path
+        if not file.exists():
+            problems.append(_missing_file((*path, "path"), source.path, around.folder))
+            continue
+        seen = peek(file)
+        found = detect_format(seen.columns, source.columns, source.format) if seen.columns else None
+        format = None if found is None or isinstance(found, Misfit) else found
+        sources.append(SourceFacts(path, source.path, part, format, seen.columns, seen.complete))
+    located = locate(recipe.model.base, recipe.model.revision, around.folder)
+    return (
+        Facts(
+            model=located.model,
+            sources=tuple(sources),
+            hardware=hardware(recipe.compute.device),
+            trust_remote_code=around.trust_remote_code,
+            allowed=around.allowed,
+        ),
+        problems,
+    )
+
+
+def survey(
+    recipe: Recipe, around: Surroundings, known: Facts
+) -> tuple[Facts, Prepared, Located, list[Problem]]:
+    """Facts for `plan` and `run`: all rows are read, split and checked; the base is located.
+
+    Raises DataError where a source cannot be read at all. The caller closes what it gets.
+    """
+    from runner.data.prepare import prepare
+
+    prepared = prepare(recipe, around.folder)
+    located = locate(recipe.model.base, recipe.model.revision, around.folder)
+    sources = [
+        SourceFacts(
+            path=path,
+            name=report.name,
+            part=part,
+            format=report.format,
+            columns=tuple(report.columns),
+            complete=True,
+            sha256=report.sha256,
+            rows=report.rows,
+            refused=len(report.refused),
+        )
+        for (path, part, _), report in zip(recipe.data.sources(), prepared.reports, strict=True)
+    ]
+    facts = replace(
+        known,
+        model=located.model,
+        identity=located.identity,
+        sources=tuple(sources),
+        parts=prepared.parts,
+        versions=versions(),
+        code=code(),
+        momentary=Momentary(free_memory(), _free_disk(root())),
+    )
+    return facts, prepared, located, [located.problem] if located.problem else []
+
+
+@cache
+def hardware(wanted: str = "auto") -> Hardware:
+    """The device that training would use. A CPU build of torch has no GPU, whatever is plugged in."""
+    gpu = None if wanted == "cpu" or "+cpu" in versions().get("torch", "") else _gpu()
+    if gpu:
+        return gpu
+    name, flags = platform.processor() or platform.machine(), ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            key, _, value = line.partition(":")
+            name = value.strip() if key.strip() == "model name" else name
+            flags = value if key.strip() == "flags" else flags
+    return Hardware(
+        device="cpu",
+        name=f"{name}, {threads()} cores",
+        total_memory_bytes=total_memory(),
+        threads=threads(),
+        # AVX512-BF16 alone was measured slower than float32; AMX three times faster
+        bf16="amx_bf16" in flags,
+    )
+
+
+def _gpu() -> Hardware | None:
+    if not shutil.which("nvidia-smi"):
+        return None
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+        name, mebibytes, capability = answer.stdout.splitlines()[0].rsplit(",", 2)
+        memory, bf16 = int(float(mebibytes)) * 2**20, float(capability) >= 8.0
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
+    return Hardware("cuda", name.strip(), memory, threads(), bf16)
+
+
+@cache
+def threads() -> int:
+    """Cores that this process may use."""
+    available = getattr(os, "sched_getaffinity", None)
+    return len(available(0)) if available else os.cpu_count() or 1
+
+
+def total_memory() -> int:
+    """Bytes of memory, a container's limit included."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    try:
+        return min(physical, int(limit.read_text()))
+    except (OSError, ValueError):
+        return physical
+
+
+def free_memory() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    kibibytes = next((line.split()[1] for line in lines if line.startswith("MemAvailable")), None)
+    return int(kibibytes) * 1024 if kibibytes else None
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of the packages that results depend on, read off the folders: metadata is slow."""
+    wanted = {name.replace("-", "_"): name for name in PACKAGES}
+    found: dict[str, str] = {}
+    for entry in sys.path:
+        try:
+            names = os.listdir(entry or ".")
+        except OSError:
+            continue
+        for name in names:
+            package, _, version = name.removesuffix(".dist-info").partition("-")
+            if name.endswith(".dist-info") and package.lower() in wanted:
+                found.setdefault(wanted[package.lower()], version)
+    return found
+
+
+@cache
+def code() -> str:
+    """Hash of our own sources: cached results of other code are not used."""
+    import dsl
+    import runner
+
+    digest = hashlib.sha256()
+    for package in (dsl, runner):
+        top = Path(str(package.__file__)).parent
+        for file in sorted(top.rglob("*.py")):
+            digest.update(str(file.relative_to(top)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _free_disk(folder: Path) -> int | None:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
+
+
+def _missing_file(path: tuple[str | int, ...], name: str, folder: Path) -> Problem:
+    from dsl.problems import did_you_mean, set_value
+
+    target = folder / name
+    near: Sequence[str] = []
+    if target.parent.is_dir():
+        near = [p.name for p in target.parent.iterdir() if p.is_file()]
+    close = did_you_mean(target.name, near)
+    if close:
+        right = str(Path(name).with_name(close.removeprefix("did you mean ").removesuffix("?")))
+        return Problem(path, f"no file '{name}'", close, (set_value(path, right),))
+    return Problem(path, f"no file '{name}'", f"looked in {target.parent}")

@@ -1,0 +1,182 @@
+"""A recipe file → what the verbs work on: its problems, or a plan with the data behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dsl import compile as compiler
+from dsl.errors import InvalidRecipe, RecipeError
+from dsl.facts import Facts
+from dsl.plan import Plan
+from dsl.problems import Path as RecipePath
+from dsl.problems import Problem, errors
+from dsl.recipe import Recipe
+from dsl.rules import check
+from dsl.schema import Origin
+from dsl.source import Source, decode, parse
+from dsl.validate import check_schema, locate
+from runner.probe import Surroundings, glance, survey
+
+if TYPE_CHECKING:
+    from runner.bases import Located
+    from runner.data.prepare import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A recipe that was read, valid or not. `recipe` is None where the schema is violated."""
+
+    source: Source
+    around: Surroundings
+    problems: tuple[Problem, ...]
+    recipe: Recipe | None
+    origins: Mapping[RecipePath, Origin]
+    facts: Facts
+
+    def valid(self) -> Read:
+        """Itself. Raises InvalidRecipe with all problems if one of them is an error."""
+        if errors(self.problems):
+            raise InvalidRecipe(self.problems)
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan and what it was made from."""
+
+    source: Source
+    recipe: Recipe
+    plan: Plan
+    facts: Facts
+    prepared: Prepared
+    located: Located
+    problems: tuple[Problem, ...]
+    around: Surroundings
+
+
+def read(
+    path: Path, sets: tuple[str, ...] = (), allowed: tuple[str, ...] = (), remote: bool = False
+) -> Read:
+    """Schema, then rules with what a glance at the world tells. Raises InvalidRecipe for bad text."""
+    source = _with_sets(parse(_text(path), path.name), sets)
+    around = Surroundings(path.resolve().parent, allowed, remote)
+    problems = check_schema(source.values)
+    if problems:
+        return Read(source, around, tuple(locate(problems, source)), None, {}, Facts())
+    recipe, origins = compiler.read(source.values)
+    facts, missing = glance(recipe, around)
+    found = [*missing, *check(recipe, facts)]
+    return Read(source, around, tuple(locate(found, source)), recipe, origins, facts)
+
+
+@contextmanager
+def planned(found: Read) -> Iterator[Planned]:
+    """Reads all data and compiles. Raises InvalidRecipe, DataError."""
+    assert found.recipe is not None
+    facts, prepared, located, problems = survey(found.recipe, found.around, found.facts)
+    try:
+        problems += check(found.recipe, facts)
+        located_problems = tuple(locate(problems, found.source))
+        if errors(located_problems):
+            raise InvalidRecipe(located_problems)
+        plan = compiler.compile(found.recipe, found.origins, facts)
+        located_problems += tuple(locate(_does_not_fit(plan), found.source))
+        yield Planned(
+            found.source, found.recipe, plan, facts, prepared, located, located_problems, found.around
+        )
+    finally:
+        prepared.close()
+
+
+def example_texts(found: Planned, count: int, color: bool) -> Iterator[str]:
+    """Training examples as the model will see them. Fetches nothing; needs the model's tokenizer."""
+    import tempfile
+
+    from dsl.templates import render
+    from runner.bases import chat_format, tokenizer
+    from runner.data.prepare import read_examples
+    from runner.data.tokens import encode
+    from runner.show import example_lines
+
+    if found.located.folder is None:
+        raise RecipeError(
+            f"{found.recipe.model.base} is not in the cache: its template and tokens are not known",
+            "'recipe run' fetches it after all checks passed",
+        )
+    chat = chat_format(found.located.folder, "2026-01-01")
+    words = tokenizer(found.located.folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        found.prepared.write(Path(scratch))
+        examples = read_examples(Path(scratch) / "train.parquet", limit=count)
+    for example in examples:
+        segments = render(example, found.recipe.template, chat, found.recipe.objective.loss_on)
+        ids, labels = encode(segments, words)
+        trained = sum(label != -100 for label in labels[1:])
+        counts = f"{len(ids)} tokens, {trained} trained"
+        yield from example_lines(example.id, segments, counts, color)
+    yield "" if color else "text in ⟦ ⟧ is trained, the rest is masked"
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            # one byte more than a recipe may have is enough to refuse it
+            size = path.stat().st_size
+            raw = file.read(2_000_000)
+    except FileNotFoundError:
+        raise InvalidRecipe([Problem((), f"no file '{path}'", _nearby(path))]) from None
+    except IsADirectoryError:
+        raise InvalidRecipe([Problem((), f"'{path}' is a folder", "give the recipe in it")]) from None
+    except OSError as error:
+        raise InvalidRecipe([Problem((), f"'{path}' cannot be read: {error.strerror}")]) from None
+    if size > len(raw):
+        message = f"{path.name} has {size / 1e6:.0f} MB; a recipe has at most 1 MB"
+        hint = "is this the data file? name it in data.train[0].path of a recipe"
+        raise InvalidRecipe([Problem((), message, hint)])
+    return decode(raw, path.name)
+
+
+def _nearby(path: Path) -> str | None:
+    from dsl.problems import did_you_mean
+
+    if not path.parent.is_dir():
+        return f"the folder '{path.parent}' does not exist"
+    names = [p.name for p in path.parent.iterdir() if p.suffix in (".json", ".yaml", ".yml")]
+    return did_you_mean(path.name, names)
+
+
+def _with_sets(source: Source, sets: tuple[str, ...]) -> Source:
+    """The recipe with the values of --set in place."""
+    if not sets:
+        return source
+    from dsl.edit import apply, assign
+
+    text = source.text
+    if source.language == "yaml":
+        text = json.dumps(source.values, indent=2, ensure_ascii=False)
+    values: Any = source.values
+    for assignment in sets:
+        text = apply(text, [assign(values, assignment)])
+        values = parse(text, "recipe.json").values
+    return replace(parse(text, "recipe.json"), name=source.name)
+
+
+def _does_not_fit(plan: Plan) -> list[Problem]:
+    if plan.estimate is None or plan.estimate.fits:
+        return []
+    from runner.report.words import size
+
+    needed, there = plan.estimate.memory.total, plan.estimate.device_bytes
+    return [
+        Problem(
+            ("training", "micro_batch_size"),
+            f"about {size(needed)} are needed, {plan.estimate.device} has {size(there)}",
+            "try method qlora, a shorter max_length, or a smaller model",
+            severity="warning",
+        )
+    ]

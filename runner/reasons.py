@@ -1,0 +1,76 @@
+"""Why each step of a plan runs or is served from a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.bases import root
+from runner.runs.store import RunFolder, list_runs, read_json
+
+if TYPE_CHECKING:
+    from runner.read import Planned
+
+
+def reasons(found: Planned, runs: Path) -> dict[str, str]:
+    """Step name → 'cached: …' or 'runs: …', with what changed since the last run of this recipe."""
+    before = _last_steps(runs, found.plan.recipe.name)
+    said = {}
+    for step in found.plan.steps:
+        if step.name == "model" and found.located.folder is not None:
+            said[step.name] = "cached: its weights are on this machine"
+        elif step.name == "tokens" and _tokens_cached(step.fingerprint):
+            said[step.name] = "cached: same data, template and tokenizer"
+        elif not before:
+            said[step.name] = "runs: first run of this recipe here"
+        else:
+            said[step.name] = "runs: " + _why(step, before, said)
+    return said
+
+
+def _why(step: Any, before: Mapping[str, Any], said: Mapping[str, str]) -> str:
+    old = before.get(step.name)
+    if old is None:
+        return "it is new in this recipe"
+    if old["fingerprint"] == step.fingerprint:
+        return "nothing changed; this step is never cached"
+    changed = list(_changes(old["inputs"], _plain(step.inputs)))
+    if changed:
+        more = f" and {len(changed) - 2} more" if len(changed) > 2 else ""
+        return "; ".join(changed[:2]) + more
+    return f"{' and '.join(step.needs)} changed"
+
+
+def _changes(old: Any, new: Any, path: str = "") -> Any:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in [*new, *(k for k in old if k not in new)]:
+            yield from _changes(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    elif old != new:
+        yield f"{path} {_short(old)} -> {_short(new)}"
+
+
+def _plain(values: Any) -> Any:
+    import json
+
+    return json.loads(json.dumps(values))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else text[:21] + "..."
+
+
+def _last_steps(runs: Path, name: str) -> dict[str, Any]:
+    for run in reversed(list_runs(runs)):
+        if read_json(run.run).get("name") == name and run.plan.exists():
+            return _steps_of(run)
+    return {}
+
+
+def _steps_of(run: RunFolder) -> dict[str, Any]:
+    return {step["name"]: step for step in read_json(run.plan)["steps"]}
+
+
+def _tokens_cached(fingerprint: str) -> bool:
+    return any((root() / "tokens").glob(f"{fingerprint}-*"))

@@ -1,0 +1,154 @@
+"""Plans, problems and origins as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from dsl.plan import Plan
+from dsl.problems import Path, Problem, dotted
+from dsl.recipe import to_json
+from dsl.schema import Origin
+from dsl.templates import Segment
+from runner.report.words import duration, size
+
+MARKS = {"error": "error", "warning": "warning", "info": "note"}
+
+
+def problem_lines(problems: Sequence[Problem], name: str) -> Iterator[str]:
+    """'legal.json:18: error: method.rank: must be ...', the hint on a line of its own."""
+    for problem in problems:
+        place = f"{name}:{problem.line}" if problem.line else name
+        path = f" {dotted(problem.path)}:" if problem.path else ""
+        yield f"{place}: {MARKS[problem.severity]}:{path} {problem.message}"
+        if problem.hint:
+            yield f"    {problem.hint}"
+
+
+def count_line(problems: Sequence[Problem], name: str) -> str:
+    counts = {kind: sum(p.severity == kind for p in problems) for kind in ("error", "warning")}
+    if not any(counts.values()):
+        return f"{name} is valid"
+    said = [f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items() if n]
+    return f"{name}: {', '.join(said)}"
+
+
+def plan_lines(plan: Plan, reasons: Mapping[str, str]) -> Iterator[str]:
+    """The plan as a reader wants it: what, on what, how much, how long, which steps and why."""
+    recipe, model = plan.recipe, plan.model
+    yield f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name
+    yield ""
+    yield from _table(_facts(plan, model))
+    yield ""
+    yield "steps"
+    width = max(len(step.title) for step in plan.steps)
+    for step in plan.steps:
+        yield f"  {step.fingerprint[:8]}  {step.title:<{width}}  {reasons.get(step.name, '')}".rstrip()
+
+
+def _facts(plan: Plan, model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    recipe, training = plan.recipe, plan.recipe.training
+    yield "model", (
+        f"{model['name'] or recipe.model.base}, {model['parameters']:,} parameters, "
+        f"{model['licence'] or 'licence unknown'}"
+    )
+    if plan.targets:
+        names = ", ".join(plan.targets.modules)
+        yield "method", f"{_method(plan)} on {sum(plan.targets.modules.values())} layers ({names})"
+        yield "trainable", (
+            f"{plan.targets.trainable_parameters:,} parameters, {plan.targets.share:.2%} (exact)"
+        )
+    if plan.parts:
+        parts = ", ".join(f"{part.rows:,} {name}" for name, part in plan.parts.items())
+        yield "examples", f"{parts} (exact)"
+    if plan.tokens:
+        yield "tokens", (
+            f"{plan.tokens.total:,} an epoch, {plan.tokens.trained:,} of them trained "
+            f"({plan.tokens.how})"
+        )
+    if plan.schedule:
+        batch = f"{training.micro_batch_size} x {training.gradient_accumulation_steps} examples"
+        yield "training", (
+            f"{plan.schedule.steps} steps of {batch}, {plan.schedule.warmup_steps} of them warm-up, "
+            f"learning rate {training.learning_rate:g}, {training.schedule}"
+        )
+        if plan.parts.get("validation") and plan.parts["validation"].rows:
+            yield "", f"validation and checkpoint every {training.eval_steps} steps"
+    if plan.estimate:
+        memory = plan.estimate.memory
+        fits = "fits" if plan.estimate.fits else "DOES NOT FIT"
+        yield "memory", (
+            f"about {size(memory.total)} of {size(plan.estimate.device_bytes)}: {fits} (estimated)"
+        )
+        yield "", (
+            f"weights {size(memory.weights)}, trained {size(memory.trainable)}, activations "
+            f"{size(memory.activations)}, logits {size(memory.logits)}"
+        )
+        low, high = plan.estimate.total_seconds
+        yield "time", f"{duration(low)} to {duration(high)} on {plan.estimate.device} (estimated)"
+
+
+def _method(plan: Plan) -> str:
+    return plan.step("train").title.removeprefix("train (").removesuffix(")")
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for name, text in rows:
+        yield f"  {name:<10} {text}"
+
+
+def explain_lines(plan: Plan, only: str | None) -> Iterator[str]:
+    """Every value with its origin: given (with its line), default, or derived and why."""
+    values = dict(leaves(to_json(plan.recipe)))
+    width = max(len(dotted(path)) for path in values)
+    for path, value in values.items():
+        name = dotted(path)
+        if only and not (name == only or name.startswith((f"{only}.", f"{only}["))):
+            continue
+        yield f"{name:<{width}}  {_short(value):<28} {origin_text(origin_of(plan, path))}"
+
+
+def origin_of(plan: Plan, path: Path) -> Origin:
+    """The origin of a value, or of the nearest container that has one."""
+    for length in range(len(path), -1, -1):
+        if origin := plan.origins.get(path[:length]):
+            return origin
+    return Origin("default")
+
+
+def origin_text(origin: Origin) -> str:
+    if origin.kind != "derived":
+        return origin.kind
+    return f"derived by {origin.by}: {origin.why}" if origin.why else f"derived by {origin.by}"
+
+
+def leaves(values: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """(path, value) of everything that holds no object."""
+    if isinstance(values, Mapping) and values:
+        for key, value in values.items():
+            yield from leaves(value, (*path, key))
+    elif isinstance(values, list) and any(isinstance(item, Mapping) for item in values):
+        for index, item in enumerate(values):
+            yield from leaves(item, (*path, index))
+    else:
+        yield path, values
+
+
+def _short(value: Any) -> str:
+    import json
+
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 28 else text[:25] + "..."
+
+
+def example_lines(title: str, segments: Sequence[Segment], counts: str, color: bool) -> Iterator[str]:
+    """An example with masked and trained text told apart: by colour, or by brackets."""
+    yield f"--- {title}  {counts}"
+    text = ""
+    for segment in segments:
+        if color:
+            code = "\x1b[1;32m" if segment.trained else "\x1b[2m"
+            text += f"{code}{segment.text}\x1b[0m"
+        else:
+            text += f"⟦{segment.text}⟧" if segment.trained else segment.text
+    yield text.rstrip("\n")

@@ -1,0 +1,334 @@
+"""Training: TRL's SFTTrainer with our loss, exact validation and sealed checkpoints."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dsl.errors import RunError
+from dsl.methods import info
+from dsl.recipe import Recipe
+from runner.runs.events import EventLog
+from runner.train import checkpoints
+from runner.train.adapt import adapt
+from runner.train.load import device, load_model, load_tokenizer
+from runner.train.loss import target_nats
+
+SEALED_AFTER_STOP = 143  # exit status of a child that saved and stopped on request
+
+
+@dataclass(frozen=True, slots=True)
+class TrainJob:
+    """What training reads and where it writes. `tokens`: part → {id, input_ids, labels}.
+
+    `resume` is a whole checkpoint, or None. `stop` is asked after every optimizer step.
+    """
+
+    recipe: Recipe
+    base: Path
+    tokens: dict[str, dict[str, list[Any]]]
+    checkpoints: Path
+    output: Path
+    resume: Path | None
+    stop: Callable[[], bool]
+    events: EventLog
+
+
+def train(job: TrainJob) -> bool:
+    """Trains and writes the adapter (or the whole model) to `job.output`.
+
+    Returns False where a stop was asked for: then the newest checkpoint holds the state.
+    Raises RunError where the loss is not finite or the longest batch does not fit.
+    """
+    recipe = job.recipe
+    model = adapt(load_model(recipe, job.base, training=True), recipe)
+    tokenizer = load_tokenizer(job.base)
+    trainer = _trainer(job, model, tokenizer)
+    _try_longest_batch(trainer, job)
+    trainer.train(resume_from_checkpoint=str(job.resume) if job.resume else None)
+    if job.stop():
+        return False
+    _check_finite(trainer)
+    _write_output(trainer.model, tokenizer, job)
+    return True
+
+
+def _trainer(job: TrainJob, model: Any, tokenizer: Any) -> Any:
+    from datasets import Dataset
+    from transformers import EarlyStoppingCallback
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    recipe, training = job.recipe, job.recipe.training
+    data = {part: Dataset.from_dict(columns) for part, columns in job.tokens.items()}
+    validation = data.get("validation")
+    if validation is not None and not len(validation):
+        validation = None
+    callbacks = [_watcher(job)]
+    if training.early_stopping and validation is not None:
+        stopping = training.early_stopping
+        callbacks.append(EarlyStoppingCallback(stopping.patience, stopping.min_delta))
+    return _trainer_class()(
+        model=model,
+        args=arguments(recipe, job.checkpoints, validates=validation is not None),
+        train_dataset=data["train"],
+        eval_dataset=validation,
+        processing_class=tokenizer,
+        data_collator=DataCollatorForLanguageModeling(
+            pad_token_id=tokenizer.pad_token_id, padding_free=training.packing
+        ),
+        callbacks=callbacks,
+        job=job,
+    )
+
+
+def arguments(recipe: Recipe, folder: Path, *, validates: bool) -> Any:
+    """A recipe's training section as TRL's SFTConfig."""
+    from trl import SFTConfig
+
+    training = recipe.training
+    on_cpu = device(recipe) == "cpu"
+    bf16 = recipe.model.dtype == "bfloat16"
+    return SFTConfig(
+        output_dir=str(folder),
+        num_train_epochs=training.epochs,
+        max_steps=training.max_steps or -1,
+        learning_rate=training.learning_rate,
+        per_device_train_batch_size=training.micro_batch_size,
+        per_device_eval_batch_size=training.micro_batch_size,
+        gradient_accumulation_steps=training.gradient_accumulation_steps,
+        lr_scheduler_type=training.schedule,
+        warmup_steps=training.warmup_steps or 0,
+        optim={"adamw": "adamw_torch_fused", "sgd": "sgd"}[training.optimizer],
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm,
+        gradient_checkpointing=bool(training.activation_checkpointing),
+        # batches of like length hardly pad: the same examples, about 1.5 times faster
+        train_sampling_strategy="group_by_length",
+        max_length=None,
+        packing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        bf16=bf16,
+        fp16=recipe.model.dtype == "float16",
+        use_cpu=on_cpu,
+        dataloader_pin_memory=not on_cpu,
+        seed=training.seed,
+        data_seed=training.seed,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        eval_strategy="steps" if validates else "no",
+        eval_steps=training.eval_steps,
+        save_strategy="steps",
+        save_steps=training.save_steps,
+        save_total_limit=None,  # checkpoints.prune does it, after the new one is sealed
+        load_best_model_at_end=validates,
+        metric_for_best_model="eval_loss" if validates else None,
+        greater_is_better=False,
+        restore_callback_states_from_checkpoint=True,
+        report_to=[],
+        disable_tqdm=True,
+        log_level="error",
+    )
+
+
+def _trainer_class() -> type:
+    """Made on demand: importing TRL costs nine seconds."""
+    import torch
+    from trl import SFTTrainer
+
+    class Trainer(SFTTrainer):  # type: ignore[misc]
+        def __init__(self, *, job: TrainJob, **options: Any) -> None:
+            super().__init__(**options)
+            self.job = job
+
+        def compute_loss(
+            self,
+            model: Any,
+            inputs: Any,
+            return_outputs: bool = False,
+            num_items_in_batch: Any = None,
+        ) -> Any:
+            nats, _ = target_nats(model, model_inputs(inputs))
+            # a batch is a share of the optimizer step: divided by the targets of the whole step
+            count = nats.numel() if num_items_in_batch is None else num_items_in_batch
+            loss = nats.sum() / torch.as_tensor(count, device=nats.device).clamp(min=1)
+            return (loss, None) if return_outputs else loss
+
+        def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+            """Nats per target token over the whole part; transformers averages batch means."""
+            self.model.eval()
+            nats = targets = 0.0
+            with torch.no_grad():
+                for batch in self.get_eval_dataloader():
+                    with self.compute_loss_context_manager():
+                        found, _ = target_nats(self.model, self._prepare_inputs(model_inputs(batch)))
+                    nats += float(found.double().sum())
+                    targets += found.numel()
+            self.model.train()
+            metrics = {"eval_loss": nats / max(1.0, targets)}
+            self.log(dict(metrics))
+            self.control = self.callback_handler.on_evaluate(
+                self.args, self.state, self.control, metrics
+            )
+            return metrics
+
+        def _save_checkpoint(self, model: Any, trial: Any) -> None:
+            super()._save_checkpoint(model, trial)
+            folder = Path(self.args.output_dir) / f"{checkpoints.PREFIX}{self.state.global_step}"
+            checkpoints.seal(folder)
+            best = self.state.best_model_checkpoint
+            keep = self.job.recipe.training.keep_checkpoints
+            checkpoints.prune(Path(self.args.output_dir), keep, best)
+            is_best = self.state.best_global_step == self.state.global_step
+            self.job.events("checkpoint", at=self.state.global_step, path=str(folder), best=is_best)
+
+        def create_model_card(self, *_: Any, **__: Any) -> None:
+            """The release writes the card; TRL's would name the training script."""
+
+    return Trainer
+
+
+def model_inputs(batch: Any) -> dict[str, Any]:
+    """What a causal model takes of a collated batch."""
+    names = ("input_ids", "labels", "attention_mask", "position_ids")
+    return {name: batch[name] for name in names if name in batch}
+
+
+def _watcher(job: TrainJob) -> Any:
+    """Turns the trainer's log into events and a wish to stop into a checkpoint."""
+    from transformers import TrainerCallback
+
+    class Watcher(TrainerCallback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.began = self.seen = 0.0
+            self.first_step = 0
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.began, self.first_step = time.monotonic(), state.global_step
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            logs = logs or {}
+            if "eval_loss" in logs:
+                job.events("validation", at=state.global_step, loss=logs["eval_loss"])
+            if "loss" not in logs:
+                return
+            if logs["loss"] != logs["loss"] or logs["loss"] == float("inf"):
+                raise RunError(
+                    f"the loss is {logs['loss']} at step {state.global_step}",
+                    "lower training.learning_rate, or raise warmup_ratio",
+                )
+            seconds = time.monotonic() - self.began
+            done = state.global_step - self.first_step
+            share = done / max(1, state.max_steps)
+            per_second = self.total_tokens() * share * state.num_train_epochs / max(seconds, 1e-9)
+            job.events(
+                "train",
+                at=state.global_step,
+                steps=state.max_steps,
+                epoch=logs.get("epoch"),
+                loss=logs["loss"],
+                learning_rate=logs.get("learning_rate"),
+                grad_norm=_number(logs.get("grad_norm")),
+                tokens_per_second=round(per_second, 1),
+                seconds_left=round(seconds / max(1, done) * (state.max_steps - state.global_step)),
+            )
+
+        def total_tokens(self) -> int:
+            return sum(map(len, job.tokens["train"]["input_ids"]))
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+            if job.stop():
+                control.should_save = control.should_training_stop = True
+                control.should_evaluate = False
+            return control
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step < state.max_steps and not job.stop():
+                job.events("stopped_early", at=state.global_step)
+
+    return Watcher()
+
+
+def _try_longest_batch(trainer: Any, job: TrainJob) -> None:
+    """Forward and backward of the longest micro-batch: what does not fit fails now."""
+    import torch
+
+    if job.resume:
+        return
+    columns = job.tokens["train"]
+    size = job.recipe.training.micro_batch_size or 1
+    order = sorted(range(len(columns["id"])), key=lambda i: -len(columns["input_ids"][i]))[:size]
+    rows = [{key: columns[key][i] for key in ("input_ids", "labels")} for i in order]
+    state = torch.get_rng_state()
+    model = trainer.model
+    model.train()
+    began = time.monotonic()
+    try:
+        batch = trainer._prepare_inputs(model_inputs(trainer.data_collator(rows)))
+        with trainer.compute_loss_context_manager():
+            trainer.compute_loss(model, batch).backward()
+    except (MemoryError, RuntimeError) as error:
+        if "memory" not in str(error).lower():
+            raise
+        raise RunError(
+            f"{size} examples of {len(rows[0]['input_ids'])} tokens do not fit into memory",
+            "halve training.micro_batch_size and double gradient_accumulation_steps; "
+            "then try activation_checkpointing, a shorter max_length, qlora",
+        ) from None
+    finally:
+        model.zero_grad(set_to_none=True)
+        torch.set_rng_state(state)
+    job.events(
+        "trial",
+        tokens=size * len(rows[0]["input_ids"]),
+        seconds=round(time.monotonic() - began, 3),
+        peak_bytes=peak_bytes(),
+    )
+
+
+def peak_bytes() -> int:
+    """Most memory held so far: on the GPU where there is one, else resident of this process."""
+    import resource
+
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _check_finite(trainer: Any) -> None:
+    import torch
+
+    for name, parameter in trainer.model.named_parameters():
+        if parameter.requires_grad and not torch.isfinite(parameter).all():
+            raise RunError(f"{name} holds values that are not finite", "lower the learning rate")
+
+
+def _write_output(model: Any, tokenizer: Any, job: TrainJob) -> None:
+    """The result, whole or not at all."""
+    temporary = job.output.with_name(f".{job.output.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    whole = info(job.recipe.method).trains_base
+    if whole:
+        import torch
+
+        model = model.to(getattr(torch, job.recipe.model.dtype))
+    model.save_pretrained(temporary)
+    if whole:
+        tokenizer.save_pretrained(temporary)
+    (temporary / "README.md").unlink(missing_ok=True)  # PEFT's empty card
+    shutil.rmtree(job.output, ignore_errors=True)
+    temporary.rename(job.output)
+
+
+def _number(value: Any) -> float | None:
+    number = None if value is None else float(value)
+    return number if number is not None and abs(number) < float("inf") else None
+
+

@@ -1,0 +1,1 @@
+"""The contracts between all parts, as JSON Schemas (draft 2020-12)."""

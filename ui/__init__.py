@@ -1,0 +1,1 @@
+"""The pages of the app. They read artifacts and start processes; they never train."""
