@@ -8,18 +8,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dsl import memory as sizes
 from dsl import models
 from dsl.errors import InvalidRecipe
-from dsl.facts import Facts
+from dsl.facts import Facts, Hardware
 from dsl.methods import info, trainable_parameters
-from dsl.plan import Estimate, Plan, Schedule, Step, Targets, Tokens, fingerprint
+from dsl.metrics import METRICS, expand_metrics
+from dsl.plan import DEVICE_SHARE, Estimate, Plan, Schedule, Targets, Tokens
 from dsl.problems import Path, Problem
-from dsl.recipe import Lora, Qlora, Quantization, Recipe, build, get, to_json, with_value
+from dsl.recipe import Lora, Qlora, Quantization, Recipe, build, get, with_value
 from dsl.schema import Origin, fill
+from dsl.steps import order_steps
 
 GLOBAL_BATCH = 16
 # the most examples in memory at once: more does not run faster on the device
@@ -27,7 +29,6 @@ LARGEST_MICRO_BATCH = {"cpu": 4, "cuda": 16}
 CHARACTERS_A_TOKEN = 4.2  # English prose under 32k to 256k byte-level vocabularies: 4.0 to 4.6
 TOKENS_A_TURN = 5  # role marks and separators of a chat template
 VALIDATIONS_A_RUN = 5
-MEMORY_SHARE = 0.92  # of the device that a plan may fill
 
 Pass = Callable[[Plan, Facts], Plan]
 
@@ -66,10 +67,7 @@ def describe(model: models.Model) -> dict[str, Any]:
 def _derive(plan: Plan, path: Path, value: Any, by: str, why: str) -> Plan:
     """Sets a value that the recipe left open; a given one stays."""
     if get(plan.recipe, path) is not None:
-        origins = dict(plan.origins)
-        if origins.get(path) is None or origins[path].kind == "derived":
-            origins[path] = Origin("derived", by, why)
-        return replace(plan, origins=origins)
+        return plan
     origins = {**plan.origins, path: Origin("derived", by, why)}
     return replace(plan, recipe=with_value(plan.recipe, path, value), origins=origins)
 
@@ -88,7 +86,9 @@ def desugar(plan: Plan, facts: Facts) -> Plan:
         if recipe.model.quantization is None:
             recipe = with_value(recipe, ("model", "quantization"), Quantization("nf4", True))
             why = "qlora holds the base in nf4 with double quantisation"
-            origins[("model", "quantization")] = Origin("derived", "desugar", why)
+            origins.pop(("model", "quantization"), None)
+            for field in ("type", "double"):
+                origins[("model", "quantization", field)] = Origin("derived", "desugar", why)
         plan = replace(plan, recipe=recipe, origins=origins)
     if isinstance(plan.recipe.method, Lora):
         rank = plan.recipe.method.rank
@@ -116,7 +116,7 @@ def resolve_targets(plan: Plan, facts: Facts) -> Plan:
     """target_modules → layers; the exact count of trainable parameters."""
     model, method = _model(facts), plan.recipe.method
     if isinstance(method, Lora):
-        linears = models.resolve_targets(model, _plain(method.target_modules))
+        linears = models.resolve_targets(model, method.target_modules)
     else:
         linears = models.modules(model)
     count = trainable_parameters(method, model, linears)
@@ -129,8 +129,7 @@ def count_tokens(plan: Plan, facts: Facts) -> Plan:
     train = facts.parts.get("train")
     plan = replace(plan, parts=dict(facts.parts))
     if facts.tokens:
-        exact = Tokens(facts.tokens.total, facts.tokens.trained, "exact")
-        return replace(plan, tokens=exact)
+        return replace(plan, tokens=Tokens(facts.tokens.total, facts.tokens.trained, "exact"))
     if train is None:
         return plan
     template = plan.recipe.template
@@ -139,55 +138,67 @@ def count_tokens(plan: Plan, facts: Facts) -> Plan:
     trained = train.completion_characters / CHARACTERS_A_TOKEN + train.rows
     total = train.prompt_characters / CHARACTERS_A_TOKEN + trained + overhead
     total = min(total, train.rows * plan.recipe.training.max_length)
+    if plan.recipe.objective.loss_on == "all":
+        trained = total
     return replace(plan, tokens=Tokens(round(total), round(min(trained, total)), "estimated"))
 
 
 def size_batches(plan: Plan, facts: Facts) -> Plan:
     """global = micro x accumulation; the largest micro-batch that fits the device."""
-    by = "size_batches"
-    hardware, training = facts.hardware, plan.recipe.training
-    if hardware and plan.recipe.compute.threads is None:
-        path = ("compute", "threads")
-        plan = _derive(plan, path, hardware.threads, by, "every core of this machine")
+    by, hardware, training = "size_batches", facts.hardware, plan.recipe.training
+    if hardware:
+        why = "every core of this machine"
+        plan = _derive(plan, ("compute", "threads"), hardware.threads, by, why)
     micro, steps = training.micro_batch_size, training.gradient_accumulation_steps
-    whole = training.global_batch_size or (micro * steps if micro and steps else None)
-    why = f"{GLOBAL_BATCH} examples an update is a good start"
-    if whole is None:
-        whole = (micro or 1) * max(1, GLOBAL_BATCH // (micro or 1)) if micro else GLOBAL_BATCH
-        whole = steps * max(1, GLOBAL_BATCH // steps) if steps else whole
-    elif training.global_batch_size is None:
-        why = "micro_batch_size x gradient_accumulation_steps"
+    if micro and steps:
+        whole, why = micro * steps, "micro_batch_size x gradient_accumulation_steps"
+    else:
+        part = micro or steps or 1
+        whole = part * max(1, GLOBAL_BATCH // part)
+        why = f"about {GLOBAL_BATCH} examples an update are a good start"
     plan = _derive(plan, ("training", "global_batch_size"), whole, by, why)
-    ckpt, checkpointing_why = False, "not needed: it fits without"
+    whole = plan.recipe.training.global_batch_size or whole
     if micro is None and steps is not None:
         micro = max(1, whole // steps)
-    elif micro is None:
-        micro, ckpt = _largest_micro_batch(plan, facts, whole)
-    if ckpt:
-        checkpointing_why = "without it even one example does not fit"
-    path = ("training", "micro_batch_size")
-    device = hardware.name if hardware else "the device"
-    plan = _derive(plan, path, micro, by, f"fits {device}; more would not run faster")
+    fit = _fit(plan, facts, whole, micro)
+    why = "global_batch_size / gradient_accumulation_steps" if steps else fit.why_micro
+    plan = _derive(plan, ("training", "micro_batch_size"), fit.micro, by, why)
     path = ("training", "gradient_accumulation_steps")
-    plan = _derive(plan, path, max(1, whole // micro), by, "global_batch_size / micro_batch_size")
+    steps = max(1, whole // fit.micro)
+    plan = _derive(plan, path, steps, by, "global_batch_size / micro_batch_size")
     path = ("training", "activation_checkpointing")
-    return _derive(plan, path, ckpt, by, checkpointing_why)
+    return _derive(plan, path, fit.checkpointing, by, fit.why_checkpointing)
 
 
-def _largest_micro_batch(plan: Plan, facts: Facts, whole: int) -> tuple[int, bool]:
-    """(micro-batch, activation checkpointing): the first that fits, or 1 with checkpointing."""
-    if facts.hardware is None:
-        return 1, False
-    largest = LARGEST_MICRO_BATCH[facts.hardware.device]
-    given = plan.recipe.training.activation_checkpointing
-    for ckpt in (False, True) if given is None else (given,):
-        for micro in range(min(largest, whole), 0, -1):
-            if whole % micro:
-                continue
-            needed = sizes.memory(_workload(plan, facts, micro, ckpt), facts.hardware).total
-            if needed <= MEMORY_SHARE * facts.hardware.total_memory_bytes:
-                return micro, ckpt
-    return 1, True
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    micro: int
+    checkpointing: bool
+    why_micro: str
+    why_checkpointing: str
+
+
+def _fit(plan: Plan, facts: Facts, whole: int, micro: int | None) -> _Fit:
+    """The largest micro-batch that fits, without activation checkpointing if possible."""
+    hardware, given = facts.hardware, plan.recipe.training.activation_checkpointing
+    if hardware is None:
+        return _Fit(micro or 1, False, "the device is not known", "the device is not known")
+    largest = min(LARGEST_MICRO_BATCH[hardware.device], whole)
+    dividing = [size for size in range(largest, 0, -1) if whole % size == 0]
+    room = DEVICE_SHARE * hardware.total_memory_bytes
+    for checkpointing in (False, True) if given is None else (given,):
+        for size in [micro] if micro else dividing:
+            if sizes.memory(_workload(plan, facts, size, checkpointing), hardware).total <= room:
+                return _Fit(
+                    size,
+                    checkpointing,
+                    f"fits {hardware.name}; more would not run faster"
+                    if size == largest
+                    else f"the largest that fits {hardware.name}",
+                    "it does not fit without" if checkpointing else "not needed: it fits without",
+                )
+    why = f"more than {hardware.name} holds, by the estimate"
+    return _Fit(micro or 1, True, f"even 1 is {why}", f"the least memory, and still {why}")
 
 
 def schedule_steps(plan: Plan, facts: Facts) -> Plan:
@@ -218,20 +229,17 @@ def schedule_steps(plan: Plan, facts: Facts) -> Plan:
 
 def estimate(plan: Plan, facts: Facts) -> Plan:
     """Memory at the peak of training and time of every phase, against the device found."""
-    if not (facts.hardware and plan.tokens and plan.schedule and plan.parts.get("train")):
+    train = plan.parts.get("train")
+    if not (facts.hardware and plan.tokens and plan.schedule and train and train.rows):
         return plan
-    recipe, hardware, model = plan.recipe, facts.hardware, _model(facts)
-    training = recipe.training
-    load = _workload(plan, facts, training.micro_batch_size or 1, _checkpointing(plan))
-    rows = plan.parts["train"].rows
-    epochs = plan.schedule.steps * (training.global_batch_size or 1) / max(1, rows)
-    seconds = {"train": sizes.training_seconds(load, round(plan.tokens.total * epochs), hardware)}
-    generation, bf16 = recipe.eval.generation, load.bf16
-    answered = sum(_suite_rows(plan, suite) for suite in recipe.eval.suites)
-    new_tokens = 2 * answered * generation.max_new_tokens
-    seconds["evaluate"] = sizes.generation_seconds(
-        model, new_tokens, generation.batch_size, hardware, bf16
-    )
+    hardware, training = facts.hardware, plan.recipe.training
+    micro = training.micro_batch_size or 1
+    load = _workload(plan, facts, micro, bool(training.activation_checkpointing))
+    epochs = plan.schedule.steps * (training.global_batch_size or 1) / train.rows
+    seconds = {
+        "train": sizes.training_seconds(load, round(plan.tokens.total * epochs), hardware),
+        "evaluate": _evaluation_seconds(plan, load, hardware),
+    }
     low, high = sizes.SPREAD
     return replace(
         plan,
@@ -244,40 +252,15 @@ def estimate(plan: Plan, facts: Facts) -> Plan:
     )
 
 
-def order_steps(plan: Plan, facts: Facts) -> Plan:
-    """The steps with their fingerprints, in the order in which they run."""
-    recipe = plan.recipe
-    plain = to_json(recipe)
-    files = {known.name: known.sha256 for known in facts.sources}
-    torch = {name: facts.versions.get(name) for name in ("torch", "transformers", "peft", "trl")}
-    code = {"code": facts.code}
-    text = {"template": plain["template"], "objective": plain["objective"]}
-    training = plain["training"]
-    rendered = text | {"max_length": training["max_length"]}
-    data = {key: plain["data"][key] for key in ("train", "validation", "test", "mix", "split")}
-    model = {"identity": dict(facts.identity), "base": plain["model"]["base"]}
-    loaded = {key: plain["model"][key] for key in ("dtype", "attention", "quantization")}
-    device = {"device": facts.hardware.device if facts.hardware else None} | plain["compute"]
-    rows: list[tuple[str, str, tuple[str, ...], dict[str, Any], bool, bool]] = [
-        ("data", "read, split and check the data", (), code | {"files": files, "data": data}, False, False),
-        ("model", f"fetch {recipe.model.base}", (), code | model, True, True),
-        ("tokens", "render the template and tokenise", ("data", "model"), code | rendered, True, False),
-        ("train", f"train ({_method_name(plan)})", ("tokens", "model"),
-         code | {"model": loaded, "method": plain["method"], "training": training,
-                 "compute": device, "versions": torch}, False, True),
-        ("evaluate", "evaluate base and tuned", ("train", "data"),
-         code | text | {"generation": plain["eval"]["generation"], "suites": plain["eval"]["suites"],
-                        "resamples": plain["eval"]["resamples"]}, False, True),
-        *((f"export-{export.type}", f"export {export.type}", ("train",), code, False, export.type == "merged")
-          for export in recipe.export),
-        ("report", "gates and report", ("evaluate",), {"gates": plain["eval"]["gates"]}, False, False),
-    ]  # fmt: skip
-    steps: dict[str, Step] = {}
-    for name, title, needs, inputs, cacheable, child in rows:
-        upstream = {need: steps[need].fingerprint for need in needs}
-        mark = fingerprint({"step": name, "inputs": inputs, "needs": upstream})
-        steps[name] = Step(name, title, needs, inputs, mark, cacheable, child)
-    return replace(plan, steps=tuple(steps.values()))
+def _evaluation_seconds(plan: Plan, load: sizes.Workload, hardware: Hardware) -> float:
+    """Base and tuned both answer every example of the suites that have a metric on answers."""
+    generation, answers = plan.recipe.eval.generation, 0
+    for suite in plan.recipe.eval.suites.values():
+        rows = plan.parts[suite.data].rows if suite.data in plan.parts else 0
+        if any(METRICS[name].needs == "generation" for name in expand_metrics(suite.metrics)):
+            answers += min(rows, suite.limit or rows)
+    tokens = 2 * answers * generation.max_new_tokens
+    return sizes.generation_seconds(load.model, tokens, generation.batch_size, hardware, load.bf16)
 
 
 PASSES: tuple[Pass, ...] = (
@@ -315,26 +298,3 @@ def _workload(plan: Plan, facts: Facts, micro: int, checkpointing: bool) -> size
 def _model(facts: Facts) -> models.Model:
     assert facts.model is not None  # compile() saw to it
     return facts.model
-
-
-def _plain(targets: str | tuple[str, ...]) -> str | list[str]:
-    return targets if isinstance(targets, str) else list(targets)
-
-
-def _checkpointing(plan: Plan) -> bool:
-    return bool(plan.recipe.training.activation_checkpointing)
-
-
-def _suite_rows(plan: Plan, name: str) -> int:
-    suite = plan.recipe.eval.suites[name]
-    part = plan.parts.get(suite.data)
-    rows = part.rows if part else 0
-    return min(rows, suite.limit) if suite.limit else rows
-
-
-def _method_name(plan: Plan) -> str:
-    method = plan.recipe.method
-    if not isinstance(method, Lora):
-        return method.type
-    four_bit = plan.recipe.model.quantization
-    return f"lora, rank {method.rank}{f', {four_bit.type} base' if four_bit else ''}"

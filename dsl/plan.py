@@ -15,6 +15,7 @@ from dsl.recipe import Recipe, to_json
 from dsl.schema import Origin
 
 SCHEMA_VERSION = 1
+DEVICE_SHARE = 0.92  # of a device's memory that a plan may fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Estimate:
 
     @property
     def fits(self) -> bool:
-        return self.memory.total <= 0.92 * self.device_bytes
+        return self.memory.total <= DEVICE_SHARE * self.device_bytes
 
     @property
     def total_seconds(self) -> tuple[float, float]:

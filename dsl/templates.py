@@ -6,24 +6,17 @@ Templates render in Jinja's ImmutableSandboxedEnvironment; data is never a templ
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from dsl.errors import RecipeError
 from dsl.recipe import AlpacaTemplate, ChatmlTemplate, JinjaTemplate, Template
 from dsl.rows import Example, Message
+from dsl.sandbox import TemplateError, render_text, syntax_error, undeclared
 
-MAX_LOOP = 100_000
-
-
-class TemplateError(RecipeError):
-    """A template cannot be read or rendered, or its answers cannot be found in its text."""
-
-    exit_status = 2
+# a code point that no text uses (Unicode, 23.7): it stands behind an answer to find its end
+_MARK = "\ufdd0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +67,8 @@ def render(
     else:
         turns = messages_of(example, template)
         segments = _turns(turns, CHATML if isinstance(template, ChatmlTemplate) else chat)
+    if not any(segment.trained for segment in segments):
+        raise TemplateError("an example without an answer cannot be trained on")
     if loss_on == "all":
         return tuple(Segment(s.text, s.role, True) for s in segments)
     if loss_on == "last":
@@ -91,7 +86,7 @@ def prompt_of(example: Example, template: Template, chat: ChatFormat) -> str:
 
 def messages_of(example: Example, template: Template) -> list[Message]:
     """The turns of an example, with the template's system and prompt where they apply."""
-    own_system = example.messages[:1] and example.messages[0].role == "system"
+    own_system = bool(example.messages) and example.messages[0].role == "system"
     system = example.system
     if system is None and not own_system and not example.general:
         system = getattr(template, "system", None)
@@ -107,25 +102,7 @@ def question(example: Example, template: Template) -> str:
     """The user's turn of a row without messages."""
     if example.general or not getattr(template, "prompt", None):
         return example.prompt
-    return _render_text(str(template.prompt), _names(example))
-
-
-def undeclared(text: str) -> list[str]:
-    """Names that a template reads and does not set itself, in alphabetical order."""
-    from jinja2 import meta
-
-    environment = _environment()
-    return sorted(meta.find_undeclared_variables(environment.parse(text)) - set(environment.globals))
-
-
-def syntax_error(text: str) -> str | None:
-    from jinja2 import TemplateSyntaxError
-
-    try:
-        _environment().parse(text)
-    except TemplateSyntaxError as error:
-        return f"{error.message} (line {error.lineno} of the template)"
-    return None
+    return render_text(str(template.prompt), _names(example))
 
 
 def render_chat(turns: Sequence[Message], chat: ChatFormat, generation_prompt: bool = False) -> str:
@@ -134,10 +111,13 @@ def render_chat(turns: Sequence[Message], chat: ChatFormat, generation_prompt: b
         raise TemplateError(
             "this model has no chat template", "set template.type to chatml, alpaca or jinja"
         )
-    return _render_text(
+    return render_text(
         chat.template,
         {
             "messages": [turn.to_json() for turn in turns],
+            # templates ask whether these are none, and take an undefined name for some
+            "tools": None,
+            "documents": None,
             "bos_token": chat.bos,
             "eos_token": chat.eos,
             "add_generation_prompt": generation_prompt,
@@ -149,33 +129,57 @@ def render_chat(turns: Sequence[Message], chat: ChatFormat, generation_prompt: b
 def _turns(turns: Sequence[Message], chat: ChatFormat) -> tuple[Segment, ...]:
     """Finds each answer in the full text.
 
-    The text up to an answer is the template's own rendering of the turns before it with a
-    generation prompt: what the model will be given in use. The end is the answer's own, with the
-    end-of-turn token behind it. Later turns may change how earlier ones look (Qwen3 drops their
-    reasoning), so the end is never taken from a rendering that stops at this answer.
+    An answer begins where the template's own rendering of the turns before it, with a generation
+    prompt, ends: what the model will be given in use. So whatever a template puts before the
+    answer from there on (Qwen3's empty <think></think>) is the model's to write, and trained.
+    It ends where a mark behind it comes out, and at the end-of-turn token that follows. Later
+    turns may change how earlier ones look (Qwen3 drops their reasoning): the mark is set in the
+    whole conversation, so the end is never taken from a rendering that stops at this answer.
     """
     full = render_chat(turns, chat)
+    ends = _ends_of_answers(turns, chat, full)
     segments: list[Segment] = []
     done = 0
-    for index, turn in enumerate(turns):
-        if turn.role != "assistant":
-            continue
+    for index, end in ends.items():
         before = render_chat(turns[:index], chat, generation_prompt=True)
         start = _common(before, full)
-        content = turn.content if turn.content in full[start:] else turn.content.strip()
-        found = full.find(content, start)
-        if start < done or found < 0 or (start < len(before) and before[start:].strip()):
-            raise TemplateError(
-                "the chat template does not keep turns in order: answers cannot be told apart",
-                "set template.type to chatml",
-            )
-        end = found + len(content) + _end_of_turn(full[found + len(content) :], chat)
+        if not done <= start <= end or before[start:].strip():
+            raise _out_of_order()
+        end += _end_of_turn(full[end:], chat)
         segments += [Segment(full[done:start], "user", False)]
         segments += [Segment(full[start:end], "assistant", True)]
         done = end
-    if done == 0:
-        raise TemplateError("an example without an answer cannot be trained on")
     return _joined([*segments, Segment(full[done:], "", False)])
+
+
+def _ends_of_answers(turns: Sequence[Message], chat: ChatFormat, full: str) -> dict[int, int]:
+    """Index of each assistant turn → where its content ends in the full text."""
+    answers = [index for index, turn in enumerate(turns) if turn.role == "assistant"]
+    marked = [
+        Message(turn.role, turn.content.rstrip() + _MARK + _trailing_space(turn.content))
+        if turn.role == "assistant"
+        else turn
+        for turn in turns
+    ]
+    pieces = render_chat(marked, chat).split(_MARK) if answers else [full]
+    if "".join(pieces) != full or len(pieces) != len(answers) + 1:
+        raise _out_of_order()
+    ends, at = {}, 0
+    for index, piece in zip(answers, pieces, strict=False):
+        at += len(piece)
+        ends[index] = at
+    return ends
+
+
+def _trailing_space(text: str) -> str:
+    return text[len(text.rstrip()) :]
+
+
+def _out_of_order() -> TemplateError:
+    return TemplateError(
+        "the chat template does not keep turns in order: answers cannot be told apart",
+        "set template.type to chatml",
+    )
 
 
 def _end_of_turn(rest: str, chat: ChatFormat) -> int:
@@ -187,17 +191,18 @@ def _end_of_turn(rest: str, chat: ChatFormat) -> int:
     return match.end() if match else 0
 
 
-def _alpaca(example: Example, template: Template, chat: ChatFormat) -> tuple[Segment, ...]:
+def _alpaca(example: Example, template: AlpacaTemplate, chat: ChatFormat) -> tuple[Segment, ...]:
     if example.messages:
-        raise TemplateError(
-            "the alpaca template holds one question, not a conversation",
-            "set template.type to chat",
-        )
+        raise _one_question("alpaca")
+    system, own_prompt = example.system, None
+    if not example.general:
+        system = example.system or template.system
+        own_prompt = template.prompt
     columns = example.columns or {}
-    asked, given = question(example, template), ""
-    if not (getattr(template, "prompt", None) and not example.general) and columns.get("instruction"):
+    if own_prompt or not columns.get("instruction"):
+        asked, given = question(example, template), ""
+    else:
         asked, given = str(columns["instruction"]), str(columns.get("input") or "")
-    system = example.system or (None if example.general else getattr(template, "system", None))
     text = f"{system}\n\n" if system else ""
     text += f"### Instruction:\n{asked}\n\n"
     text += f"### Input:\n{given}\n\n" if given else ""
@@ -210,14 +215,26 @@ def _alpaca(example: Example, template: Template, chat: ChatFormat) -> tuple[Seg
 
 
 def _free_text(example: Example, template: JinjaTemplate, chat: ChatFormat) -> tuple[Segment, ...]:
-    names = _names(example)
-    prompt = example.prompt if example.general else _render_text(template.prompt, names)
-    answer = example.completion if example.general else _render_text(template.completion, names)
+    if example.general:
+        if example.messages:
+            raise _one_question("jinja")
+        prompt, answer = example.prompt, example.completion
+    else:
+        names = _names(example)
+        prompt = render_text(template.prompt, names)
+        answer = render_text(template.completion, names)
     return _joined(
         [
             Segment(chat.bos + prompt, "user", False),
             Segment(answer + chat.eos, "assistant", True),
         ]
+    )
+
+
+def _one_question(kind: str) -> TemplateError:
+    return TemplateError(
+        f"the {kind} template holds one question, not a conversation",
+        "set template.type to chat",
     )
 
 
@@ -242,58 +259,23 @@ def _common(left: str, right: str) -> int:
     return next(i for i, (a, b) in enumerate(zip(left, right + "\0", strict=False)) if a != b)
 
 
-def _render_text(text: str, names: Mapping[str, Any]) -> str:
-    from jinja2 import TemplateError as JinjaError
-
-    try:
-        return _compiled(text).render(**names)
-    except TemplateError:
-        raise
-    except (JinjaError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-        raise TemplateError(
-            f"the template cannot be rendered: {error}", "{{ name }} inserts the column 'name'"
-        ) from None
-
-
-@cache
-def _compiled(text: str) -> Any:
-    # {% generation %} marks answers for other tools; here it only has to be harmless
-    plain = re.sub(r"(\{%-?\s*)generation(\s*-?%\})", r"\1if true\2", text)
-    plain = re.sub(r"(\{%-?\s*)endgeneration(\s*-?%\})", r"\1endif\2", plain)
-    return _environment().from_string(plain)
-
-
-@cache
-def _environment() -> Any:
-    from jinja2.ext import loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Environment(ImmutableSandboxedEnvironment):
-        """As transformers sets it up, so that hub templates render alike."""
-
-        def call(self, context: Any, called: Any, *args: Any, **kwargs: Any) -> Any:
-            # a template must not stall the machine: {% for i in range(10**9) %}
-            if called is range and max(map(abs, args), default=0) > MAX_LOOP:
-                raise TemplateError("the template counts too far")
-            return super().call(context, called, *args, **kwargs)
-
-    environment = Environment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-    environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _raise
-    return environment
-
-
-def _to_json(value: Any, indent: int | None = None, **options: Any) -> str:
-    options.setdefault("ensure_ascii", False)
-    return json.dumps(value, indent=indent, **options)
-
-
-def _raise(message: str) -> None:
-    raise TemplateError(f"the chat template refuses this conversation: {message}")
-
-
 def _clock(date: str) -> Any:
     from datetime import datetime
 
     day = datetime.fromisoformat(date)
     return lambda form: day.strftime(form)
+
+
+__all__ = [
+    "CHATML",
+    "ChatFormat",
+    "Segment",
+    "TemplateError",
+    "messages_of",
+    "prompt_of",
+    "question",
+    "render",
+    "render_chat",
+    "syntax_error",
+    "undeclared",
+]

@@ -186,7 +186,7 @@ def _converted(value: Any, kinds: list[str]) -> Any:
 
 
 def _wrapped(value: str, declared: schemas.Schema) -> dict[str, str] | None:
-    """"lora" → {"type": "lora"}, "a.jsonl" → {"path": "a.jsonl"}."""
+    """What a bare word stands for: lora → {"type": "lora"}, a.jsonl → {"path": "a.jsonl"}."""
     known = schemas.all_fields(declared)
     if value in known.get("type", {}).get("enum", ()):
         return {"type": value}

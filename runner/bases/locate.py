@@ -56,9 +56,9 @@ def locate(
     """
     known = MODELS() if registry is None else registry
     if is_local(base):
-        path = recipe_folder / base
+        path = Path(os.path.abspath(recipe_folder / base))
         local = _gguf if base.endswith(".gguf") and not path.is_dir() else _folder
-        return local(base, Path(os.path.normpath(path)))
+        return local(base, path)
     if "/" in base:
         return _hub(base, base, revision, _of_repository(base, known))
     model = known.get(base)

@@ -1,5 +1,5 @@
 """The data engine: files → rows → checks → parts, on one DuckDB connection.
 
-prepare.py shows the pipeline; files.py reads the kinds of file, formats.py the shapes of a row,
-split.py chooses the parts, checks.py judges them.
+prepare.py shows the pipeline; files.py reads kinds of file, formats.py shapes of a row and load.py
+brings them together; split.py chooses the parts, checks.py judges them.
 """

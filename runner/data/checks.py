@@ -129,11 +129,14 @@ def duplicates(read: Read, limits: ShareCheck) -> Finding:
 
 
 def leakage(read: Read, limits: ShareCheck) -> Finding:
+    # one row a prompt and part, so that often repeated prompts do not multiply in the join
     read.connection.execute(
-        "insert into found select 'leakage', held.id, any_value(held.line), any_value(held.source),"
-        " 'same prompt as ' || arg_min(seen.id, (seen.source_index, seen.line)) || ' in '"
-        " || arg_min(if(seen.general, 'mix', seen.part), (seen.source_index, seen.line))"
-        " from final as held join final as seen on held.prompt_key = seen.prompt_key"
+        "insert into found with seen as ("
+        " select prompt_key, part, if(general, 'mix', part) as place,"
+        " min((source_index, line, id)) as first from final group by all)"
+        " select 'leakage', held.id, any_value(held.line), any_value(held.source),"
+        " 'same prompt as ' || min(seen.first)[3] || ' in ' || arg_min(place, seen.first)"
+        " from final as held join seen on held.prompt_key = seen.prompt_key"
         " and (seen.part = 'train' or (held.part = 'test' and seen.part = 'validation'))"
         " where held.part in ('validation', 'test') and not held.blank_prompt"
         " group by held.id order by any_value(held.source_index), any_value(held.line)"

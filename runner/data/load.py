@@ -141,7 +141,7 @@ def _row(
     id_column: str | None,
     group_by: str | None,
 ) -> tuple[Any, ...]:
-    """The values of _COLUMNS. Raises Refused where the row cannot be written as JSON again."""
+    """The values in the order of _insert. Raises Refused where JSON cannot hold the row."""
     own = text_of(raw, id_column).strip() if id_column else ""
     prompt, completion = made["prompt"], made["completion"]
     try:

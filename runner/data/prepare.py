@@ -151,8 +151,13 @@ def _example(
 def _copy(connection: DuckDBPyConnection, query: str, path: Path) -> None:
     temporary = _temporary(path)
     name = str(temporary).replace("'", "''")
-    connection.execute(f"copy ({query}) to '{name}' (format parquet, compression zstd)").fetchall()
-    temporary.replace(path)
+    try:
+        connection.execute(
+            f"copy ({query}) to '{name}' (format parquet, compression zstd)"
+        ).fetchall()
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _temporary(path: Path) -> Path:

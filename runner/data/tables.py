@@ -64,7 +64,7 @@ def connect() -> DuckDBPyConnection:
     connection = duckdb.connect(
         ":memory:",
         config={
-            "threads": str(len(os.sched_getaffinity(0))),
+            "threads": str(os.cpu_count() or 1),
             "temp_directory": os.path.join(tempfile.gettempdir(), f"recipe-{os.getpid()}"),
             "max_temp_directory_size": "20GB",
             "autoinstall_known_extensions": "false",

@@ -108,7 +108,8 @@ def train_model(job: Job) -> bool:
     for sentence in passed:
         job.events("message", level="warning", text=sentence)
     if resume:
-        job.events("resumed", path=str(resume.relative_to(job.run.path)))
+        resume = resume.relative_to(job.run.path)
+        job.events("resumed", path=str(resume))
     parts = {part: job.run.tokens / f"{part}.parquet" for part in ("train", "validation")}
     from dsl.methods import info
 
@@ -117,7 +118,8 @@ def train_model(job: Job) -> bool:
             recipe=job.recipe,
             base=job.base,
             tokens={part: read_tokens(path) for part, path in parts.items() if path.exists()},
-            checkpoints=job.run.checkpoints(job.attempt),
+            root=job.run.path,
+            checkpoints=job.run.checkpoints(job.attempt).relative_to(job.run.path),
             output=job.run.adapter if info(job.recipe.method).adapter else job.run.model,
             resume=resume,
             stop=job.stop,

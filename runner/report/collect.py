@@ -209,7 +209,8 @@ def _steps(plan: Json, events: list[Json], result: Json) -> list[Json]:
             state = "cached" if event.get("cached") else "done"
             seconds = finite(event.get("seconds"))
             step |= {"state": state, "seconds": seconds, "reason": event.get("reason")}
-    if steps.get("report", {}).get("state") == "running":
+    others = [step["state"] for name, step in steps.items() if name != "report"]
+    if "report" in steps and set(others) <= {"done", "cached"}:
         steps["report"]["state"] = "done"  # who reads this has its result
     for name, seconds in (result.get("seconds") or {}).items():
         if name in steps and steps[name]["seconds"] is None:

@@ -24,9 +24,9 @@ def examples(predictions: Path) -> Json:
         connection.read_parquet(glob.escape(str(predictions))).create_view("p")
         columns = {row[0] for row in connection.execute("DESCRIBE p").fetchall()}
         metric = next((m for m in RANKED_BY if _has_scores(connection, columns, m)), None)
-        score = f"base_{metric}, tuned_{metric}" if metric else "NULL, NULL"
+        score = f"base_{metric}, tuned_{metric}" if metric else "NULL::DOUBLE, NULL::DOUBLE"
         sign = -1 if metric and METRICS[metric].better == "lower" else 1
-        gain = f"{sign} * (tuned_{metric} - base_{metric})" if metric else "NULL"
+        gain = f"{sign} * (tuned_{metric} - base_{metric})" if metric else "NULL::DOUBLE"
         connection.execute(
             f'CREATE VIEW ranked AS SELECT suite, id, "group", {", ".join(TEXTS)}, '
             f"{score}, {gain} AS gain FROM p"
@@ -39,7 +39,8 @@ def examples(predictions: Path) -> Json:
             kept = max(MOST // 2, MOST - len(best))
             shown = worst[:kept] + best[: MOST - min(kept, len(worst))]
         total, worse, better = connection.execute(
-            "SELECT count(*), count_if(gain < 0), count_if(gain > 0 AND NOT isnan(gain)) "
+            "SELECT count(*), count(*) FILTER (gain < 0), "
+            "count(*) FILTER (gain > 0 AND NOT isnan(gain)) "
             "FROM ranked"
         ).fetchall()[0]
     return {

@@ -53,7 +53,6 @@ def render(report: Json) -> str:
         "duration": words.duration,
         "flat": flat,
         "label": words.label,
-        "lines": str.splitlines,
         "plural": words.plural,
         "share": words.share,
         "size": words.size,

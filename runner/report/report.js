@@ -1,4 +1,7 @@
 (() => {
+  addEventListener("beforeprint", () => {
+    for (const folded of document.querySelectorAll("details")) folded.open = true;
+  });
   const filter = document.querySelector(".filter");
   if (!filter) return;
   const search = document.getElementById("search");
@@ -18,7 +21,6 @@
   };
   search.addEventListener("input", update);
   kind.addEventListener("change", update);
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
   filter.hidden = false;
   update();
 })();

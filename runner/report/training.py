@@ -57,10 +57,10 @@ def course(events: Iterable[Mapping[str, Any]]) -> Json | None:
         "epoch": finite(last.get("epoch")),
         "tokens": last.get("tokens"),
         "tokens_per_second": median(speeds) if speeds else None,
-        "loss": curve,
+        "loss": _plain(curve),
         "averaged": averaged,
-        "smoothed": smooth,
-        "validation": checked,
+        "smoothed": _plain(smooth),
+        "validation": _plain(checked),
         "checkpoints": [event["at"] for event in checkpoints],
         "best": best[-1] if best else None,
         "stopped_early": stopped,
@@ -91,6 +91,10 @@ def thin(points: Sequence[Point]) -> tuple[list[Point], int]:
         return list(points), 1
     groups = [points[start : start + width] for start in range(0, len(points), width)]
     return [(fmean(at for at, _ in g), fmean(loss for _, loss in g)) for g in groups], width
+
+
+def _plain(points: Iterable[Point]) -> list[list[float]]:
+    return [list(point) for point in points]
 
 
 def _points(events: Iterable[Mapping[str, Any]]) -> list[Point]:

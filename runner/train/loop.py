@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,19 +19,19 @@ from runner.train.adapt import adapt
 from runner.train.load import device, load_model, load_tokenizer
 from runner.train.loss import target_nats
 
-SEALED_AFTER_STOP = 143  # exit status of a child that saved and stopped on request
-
 
 @dataclass(frozen=True, slots=True)
 class TrainJob:
     """What training reads and where it writes. `tokens`: part → {id, input_ids, labels}.
 
-    `resume` is a whole checkpoint, or None. `stop` is asked after every optimizer step.
+    `root` is the run's folder; `checkpoints` and `resume`, a whole checkpoint or None, are
+    relative to it. `stop` is asked after every optimizer step.
     """
 
     recipe: Recipe
     base: Path
     tokens: dict[str, dict[str, list[Any]]]
+    root: Path
     checkpoints: Path
     output: Path
     resume: Path | None
@@ -49,9 +48,11 @@ def train(job: TrainJob) -> bool:
     recipe = job.recipe
     model = adapt(load_model(recipe, job.base, training=True), recipe)
     tokenizer = load_tokenizer(job.base)
-    trainer = _trainer(job, model, tokenizer)
-    _try_longest_batch(trainer, job)
-    trainer.train(resume_from_checkpoint=str(job.resume) if job.resume else None)
+    # the trainer notes the best checkpoint by its path: a relative one outlives a moved run
+    with chdir(job.root):
+        trainer = make_trainer(job, model, tokenizer)
+        _try_longest_batch(trainer, job)
+        trainer.train(resume_from_checkpoint=str(job.resume) if job.resume else None)
     if job.stop():
         return False
     _check_finite(trainer)
@@ -59,7 +60,8 @@ def train(job: TrainJob) -> bool:
     return True
 
 
-def _trainer(job: TrainJob, model: Any, tokenizer: Any) -> Any:
+def make_trainer(job: TrainJob, model: Any, tokenizer: Any) -> Any:
+    """TRL's trainer for this job, ready to train."""
     from datasets import Dataset
     from transformers import EarlyStoppingCallback
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
@@ -69,11 +71,12 @@ def _trainer(job: TrainJob, model: Any, tokenizer: Any) -> Any:
     validation = data.get("validation")
     if validation is not None and not len(validation):
         validation = None
-    callbacks = [_watcher(job)]
+    watcher = _watcher(job)
+    callbacks = [watcher]
     if training.early_stopping and validation is not None:
         stopping = training.early_stopping
         callbacks.append(EarlyStoppingCallback(stopping.patience, stopping.min_delta))
-    return _trainer_class()(
+    trainer = _trainer_class()(
         model=model,
         args=arguments(recipe, job.checkpoints, validates=validation is not None),
         train_dataset=data["train"],
@@ -85,6 +88,8 @@ def _trainer(job: TrainJob, model: Any, tokenizer: Any) -> Any:
         callbacks=callbacks,
         job=job,
     )
+    watcher.trainer = trainer
+    return trainer
 
 
 def arguments(recipe: Recipe, folder: Path, *, validates: bool) -> Any:
@@ -145,6 +150,7 @@ def _trainer_class() -> type:
         def __init__(self, *, job: TrainJob, **options: Any) -> None:
             super().__init__(**options)
             self.job = job
+            self.tokens_seen = 0
 
         def compute_loss(
             self,
@@ -154,6 +160,8 @@ def _trainer_class() -> type:
             num_items_in_batch: Any = None,
         ) -> Any:
             nats, _ = target_nats(model, model_inputs(inputs))
+            if model.training:
+                self.tokens_seen += _real_tokens(inputs)
             # a batch is a share of the optimizer step: divided by the targets of the whole step
             count = nats.numel() if num_items_in_batch is None else num_items_in_batch
             loss = nats.sum() / torch.as_tensor(count, device=nats.device).clamp(min=1)
@@ -166,7 +174,9 @@ def _trainer_class() -> type:
             with torch.no_grad():
                 for batch in self.get_eval_dataloader():
                     with self.compute_loss_context_manager():
-                        found, _ = target_nats(self.model, self._prepare_inputs(model_inputs(batch)))
+                        found, _ = target_nats(
+                            self.model, self._prepare_inputs(model_inputs(batch))
+                        )
                     nats += float(found.double().sum())
                     targets += found.numel()
             self.model.train()
@@ -199,17 +209,25 @@ def model_inputs(batch: Any) -> dict[str, Any]:
     return {name: batch[name] for name in names if name in batch}
 
 
+def _real_tokens(inputs: Any) -> int:
+    """Tokens of a batch without padding."""
+    mask = inputs.get("attention_mask")
+    return int(inputs["input_ids"].numel() if mask is None else mask.sum())
+
+
 def _watcher(job: TrainJob) -> Any:
     """Turns the trainer's log into events and a wish to stop into a checkpoint."""
     from transformers import TrainerCallback
 
     class Watcher(TrainerCallback):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.began = self.seen = 0.0
+            self.began = 0.0
             self.first_step = 0
+            self.trainer: Any = None
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.began, self.first_step = time.monotonic(), state.global_step
+            self.trainer.tokens_seen = 0
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             logs = logs or {}
@@ -224,8 +242,7 @@ def _watcher(job: TrainJob) -> Any:
                 )
             seconds = time.monotonic() - self.began
             done = state.global_step - self.first_step
-            share = done / max(1, state.max_steps)
-            per_second = self.total_tokens() * share * state.num_train_epochs / max(seconds, 1e-9)
+            tokens = self.trainer.tokens_seen
             job.events(
                 "train",
                 at=state.global_step,
@@ -234,12 +251,10 @@ def _watcher(job: TrainJob) -> Any:
                 loss=logs["loss"],
                 learning_rate=logs.get("learning_rate"),
                 grad_norm=_number(logs.get("grad_norm")),
-                tokens_per_second=round(per_second, 1),
+                tokens=tokens,
+                tokens_per_second=round(tokens / max(seconds, 1e-9), 1),
                 seconds_left=round(seconds / max(1, done) * (state.max_steps - state.global_step)),
             )
-
-        def total_tokens(self) -> int:
-            return sum(map(len, job.tokens["train"]["input_ids"]))
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
             if job.stop():
@@ -330,5 +345,3 @@ def _write_output(model: Any, tokenizer: Any, job: TrainJob) -> None:
 def _number(value: Any) -> float | None:
     number = None if value is None else float(value)
     return number if number is not None and abs(number) < float("inf") else None
-
-

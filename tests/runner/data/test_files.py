@@ -205,7 +205,7 @@ def test_rows_and_refused_and_blank_are_all_lines(drawn: list[bytes]) -> None:
         assert (row is not None) + (reason is not None) + (not line.strip()) == 1
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.sampled_from(sorted(READERS)), st.binary(max_size=60), st.integers(0, 40))
 def test_fuzzed_files_give_one_clear_error_or_rows(kind: str, noise: bytes, at: int) -> None:
     whole = {"json": b'[{"a": "1"}, {"a": "2"}]', "csv": b'a,b\n"1",2\n3,4\n'}.get(kind, ROW)

@@ -142,7 +142,7 @@ rows_drawn = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(drawn=rows_drawn, order=st.randoms(use_true_random=False))
 def test_files_in_any_order_under_any_name_give_the_same_parts(
     drawn: list[tuple[int, int | None, int]],

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 Json = dict[str, Any]
+# id, group, prompt, reference, base answer, tuned answer, base and tuned rouge_l
+Row = tuple[str, str, str, str, str, str, float, float]
+Predict = Callable[..., None]
 FINGERPRINT = "9f2c41d07be3a518"
 
 RECIPE: Json = {
@@ -84,8 +88,7 @@ METRICS: list[tuple[Any, ...]] = [
 
 HOSTILE = "<script>alert('x')</script> \u202egnirts\u202c \x1b[31mred\x07 & \"quoted\""
 
-# id, group, prompt, reference, base answer, tuned answer, base and tuned rouge_l
-EXAMPLES: list[tuple[str, str, str, str, str, str, float, float]] = [
+EXAMPLES: list[Row] = [
     (
         "legal/clauses.jsonl:118", "Lease, Harbour Street",
         "Rewrite plainly:\n\nThe Lessee shall not assign, transfer, mortgage or otherwise encumber "
@@ -172,7 +175,33 @@ STEPS = [
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
+    """A finished run."""
     return make_run(tmp_path / "legal-20261122-101500-3fa9")
+
+
+@pytest.fixture
+def gates() -> list[Json]:
+    """Its gates, judged."""
+    return json.loads(json.dumps(GATES))
+
+
+@pytest.fixture
+def rows() -> list[Row]:
+    """Its predictions."""
+    return EXAMPLES
+
+
+@pytest.fixture
+def hostile() -> str:
+    """A text that tries to be markup, to steer a terminal and to turn its neighbours round."""
+    return HOSTILE
+
+
+@pytest.fixture
+def predict(run: Path) -> Predict:
+    """Replaces the predictions of the run."""
+    path = run / "evals" / FINGERPRINT / "predictions.parquet"
+    return lambda rows, scored=True: write_predictions(path, rows, scored)
 
 
 def make_run(run: Path) -> Path:
@@ -199,7 +228,7 @@ def make_run(run: Path) -> Path:
         run / "evals" / FINGERPRINT / "metrics.json",
         {"suites": {"domain": {"data": "test", "n": 90, "clusters": 14, "metrics": metrics()}}},
     )
-    write_predictions(run / "evals" / FINGERPRINT / "predictions.parquet", EXAMPLES)
+    write_predictions(run / "evals" / FINGERPRINT / "predictions.parquet", EXAMPLES, True)
     return run
 
 
@@ -230,6 +259,8 @@ def events() -> list[Json]:
         found.append({"time": time, "step": step, "attempt": 1, "type": type, **values})
 
     for name, _, seconds, cached in STEPS:
+        if seconds is None:
+            continue
         add(name, "started")
         if name == "train":
             for at in range(1, 61):
@@ -242,8 +273,7 @@ def events() -> list[Json]:
                     validation = 2.34 + 1.3 * math.exp(-at / 14) + (0.05 if at == 60 else 0)
                     add(name, "validation", at=at, loss=validation)
                     add(name, "checkpoint", at=at, path=f"checkpoint-{at}", best=at <= 48)
-        if seconds is not None:
-            add(name, "ended", seconds=seconds, cached=cached, reason=None)
+        add(name, "ended", seconds=seconds, cached=cached, reason=None)
     return found
 
 
@@ -296,6 +326,7 @@ def lock() -> Json:
                   "files": {"model.safetensors": "a1" * 32, "tokenizer.json": "b2" * 32}},
         "data": {"legal/clauses.jsonl": {"sha256": "c3" * 32, "rows": 600}},
         "template_sha256": "d4" * 32,
+        "rows": {"train": 480, "validation": 30, "test": 90},
         "date": "2026-11-22",
         "versions": {"torch": "2.9.1", "transformers": "5.23.0", "peft": "0.19.0", "trl": "1.4.0"},
         "hardware": {"device": "cpu", "name": "CPU with 4 threads", "threads": 4},
@@ -303,9 +334,7 @@ def lock() -> Json:
     }  # fmt: skip
 
 
-def write_predictions(
-    path: Path, rows: list[tuple[str, str, str, str, str, str, float, float]], scored: bool = True
-) -> None:
+def write_predictions(path: Path, rows: list[Row], scored: bool) -> None:
     """predictions.parquet of the suite 'domain'; `scored` with the columns of rouge_l."""
     import duckdb
 

@@ -1,0 +1,110 @@
+"""A finished run against a plain TRL script on its own rows: the same training, test and judge.
+
+    python benchmarks/against_trl.py runs/<id>
+
+Trains TRL's defaults (with the run's batch, max_length, rate, LoRA and epochs) on the run's
+training rows, then lets the run's evaluation judge that adapter. Prints loss and ROUGE-L of base,
+script and run with their intervals, and the training times.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def main(run_path: Path) -> None:
+    from dsl.recipe import build
+    from runner.data.prepare import read_examples
+    from runner.engines.local import command
+    from runner.runs.store import RunFolder, read_json
+
+    run = RunFolder(run_path)
+    plan = read_json(run.plan)
+    recipe = build(plan["recipe"])
+    attempt = len(run.attempts())
+    base = Path(read_json(run.attempt(attempt) / "job.json")["base"])
+    script = RunFolder(run.path.with_name(f"{run.id}-script"))
+    shutil.rmtree(script.path, ignore_errors=True)
+    ignored = shutil.ignore_patterns("checkpoints", "adapter", "evals", "exports", "report.*", "result*")
+    shutil.copytree(run.path, script.path, ignore=ignored)
+    seconds = train(recipe, base, read_examples(run.part("train")), script)
+    subprocess.run(command(script.path, "evaluate", attempt), check=True)
+    mark = next(s["fingerprint"] for s in plan["steps"] if s["name"] == "evaluate")
+    ours = read_json(run.evaluation(mark) / "metrics.json")["suites"]
+    theirs = read_json(script.evaluation(mark) / "metrics.json")["suites"]
+    for suite, measured in ours.items():
+        print(f"\n{suite}: {measured['n']} examples in {measured['clusters']} groups")
+        for metric in ("loss", "rouge_l"):
+            if metric not in measured["metrics"]:
+                continue
+            a, b = measured["metrics"][metric], theirs[suite]["metrics"][metric]
+            print(f"  {metric:<8} base {span(a['base'])}  script {span(b['tuned'])}  ours {span(a['tuned'])}")
+    trained = read_json(run.result)["seconds"].get("train")
+    print(f"\ntraining: script {seconds:.0f} s, ours {trained} s (process start and validation included)")
+
+
+def train(recipe: Any, base: Path, examples: Any, script: Any) -> float:
+    """Seconds from process start to the saved adapter, as a script's user waits for it."""
+    folder = script.path / "script"
+    folder.mkdir()
+    began = time.monotonic()
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import against_trl as a; "
+    code += f"a.work({str(script.path)!r}, {str(base)!r})"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.monotonic() - began
+
+
+def work(run_path: str, base: str) -> None:
+    """The plain script itself."""
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from training_speed import turns
+    from trl import SFTConfig, SFTTrainer
+
+    from dsl.recipe import build
+    from runner.data.prepare import read_examples
+    from runner.runs.store import RunFolder, read_json
+
+    run = RunFolder(Path(run_path))
+    recipe = build(read_json(run.plan)["recipe"])
+    torch.set_num_threads(recipe.compute.threads)
+    rows = [turns(recipe, example) for example in read_examples(run.part("train"))]
+    trainer = SFTTrainer(
+        model=base,
+        args=SFTConfig(
+            output_dir=str(run.path / "script"),
+            num_train_epochs=recipe.training.epochs,
+            per_device_train_batch_size=recipe.training.global_batch_size,
+            max_length=recipe.training.max_length,
+            learning_rate=recipe.training.learning_rate,
+            report_to=[],
+            save_strategy="no",
+        ),
+        train_dataset=Dataset.from_list(rows),
+        peft_config=LoraConfig(
+            r=recipe.method.rank,
+            lora_alpha=recipe.method.alpha,
+            lora_dropout=recipe.method.dropout,
+            target_modules=recipe.method.target_modules,
+            task_type="CAUSAL_LM",
+        ),
+    )
+    trainer.train()
+    trainer.save_model(str(run.adapter))
+
+
+def span(arm: dict[str, Any]) -> str:
+    return f"{arm['value']:.3f} [{arm['low']:.3f}, {arm['high']:.3f}]"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
