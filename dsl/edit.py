@@ -102,16 +102,15 @@ def _set_in(holder: Any, path: Path, done: Path, value: Any) -> Any:
 def _remove_from(holder: Any, path: Path) -> None:
     if not path:
         raise EditError("a recipe cannot be removed from its own text")
-    for depth, part in enumerate(path):
+    done: Path = ()
+    for part in path:
         if not isinstance(holder, dict | list):
             return
-        head = _key(holder, part, path[:depth])
-        if not (head in holder if isinstance(holder, dict) else int(head) < len(holder)):
+        head = _key(holder, part, done)
+        if not (head in holder if isinstance(holder, dict) else head < len(holder)):
             return
-        if depth == len(path) - 1:
-            del holder[head]
-            return
-        holder = holder[head]
+        parent, holder, done = holder, holder[head], (*done, head)
+    del parent[head]
 
 
 def _key(holder: Any, part: str | int, done: Path) -> Any:
@@ -138,15 +137,16 @@ def _nested(path: Path, value: Any) -> Any:
 
 
 def _set(text: str, root: Node, path: Path, value: Any) -> str:
-    node, depth = root, 0
-    while depth < len(path) and isinstance(node.value, dict | list):
-        head = _key(node.value, path[depth], path[:depth])
+    node, rest = root, path
+    done: Path = ()
+    while rest and isinstance(node.value, dict | list):
+        head, rest = _key(node.value, rest[0], done), rest[1:]
         if head not in node.children:
-            return _insert(text, node, head, _nested(path[depth + 1 :], value))
-        node, depth = node.children[head], depth + 1
-    if depth < len(path):
-        _key(node.value, path[depth], path[:depth])  # refuses single values
-    value = _nested(path[depth:], value)
+            return _insert(text, node, head, _nested(rest, value))
+        node, done = node.children[head], (*done, head)
+    if rest:
+        _key(node.value, rest[0], done)  # refuses single values
+    value = _nested(rest, value)
     if _dump(value) == _dump(node.value):
         return text
     return text[: node.start] + _written(text, node.start, value) + text[node.end :]
@@ -173,14 +173,15 @@ def _remove(text: str, root: Node, path: Path) -> str:
     if not path:
         raise EditError("a recipe cannot be removed from its own text")
     parent, node = root, root
-    for depth, part in enumerate(path):
+    done: Path = ()
+    for part in path:
         parent = node
         if not isinstance(parent.value, dict | list):
             return text
-        head = _key(parent.value, part, path[:depth])
+        head = _key(parent.value, part, done)
         if head not in parent.children:
             return text
-        node = parent.children[head]
+        node, done = parent.children[head], (*done, head)
     siblings = list(parent.children.values())
     index = next(i for i, sibling in enumerate(siblings) if sibling is node)
     if len(siblings) == 1:

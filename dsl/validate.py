@@ -80,9 +80,11 @@ def _translate(error: Any, values: Mapping[str, Any]) -> Iterator[Problem]:
         case "maximum":
             yield _too_large(path, value, bound, declared)
         case "exclusiveMinimum":
-            yield _bad(path, f"{_show(value)} is too small: it must be above {bound}")
+            message = f"{_show(value)} is too small: it must be above {bound}"
+            yield _bad(path, message, hint=_example(declared))
         case "exclusiveMaximum":
-            yield _bad(path, f"{_show(value)} is too large: it must be below {bound}")
+            message = f"{_show(value)} is too large: it must be below {bound}"
+            yield _bad(path, message, hint=_example(declared))
         case "minItems" | "minLength":
             yield _bad(path, "must not be empty", hint=_example(declared))
         case "uniqueItems":
@@ -242,7 +244,7 @@ def _short(text: str) -> str:
 
 def _form(declared: schemas.Schema) -> str:
     """What a pattern asks for, in words: the description says it, the example shows it."""
-    return f"{declared.get('description', '')} For example {_show(declared['examples'][0])}".strip()
+    return f"for example {_show(declared['examples'][0])}. {declared['description']}"
 
 
 def _example(declared: schemas.Schema, key: str | None = None) -> str | None:

@@ -6,18 +6,23 @@ Nothing heavy is imported here: every verb imports what it needs when it is call
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from dsl.errors import DataError, InvalidRecipe, RecipeError
+from dsl.problems import did_you_mean
 
 EPILOG = (
     "Exit status: 0 done, 1 the run failed, 2 the recipe is invalid, 3 a data check failed, "
     "4 a gate failed, 5 inconclusive, 130 interrupted."
 )
+JSON, RECIPE = "as_json", "recipe"  # parameters that the telling of errors asks for
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
 class Verbs(click.Group):
@@ -26,26 +31,33 @@ class Verbs(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except InvalidRecipe as error:
-            _tell_problems(error, context)
-            raise SystemExit(error.exit_status) from None
         except RecipeError as error:
-            click.echo(f"error: {error.message}", err=True)
-            if error.hint:
-                click.echo(f"    {error.hint}", err=True)
+            tell = _print_error if context.meta.get(JSON) else _tell_error
+            tell(error, str(context.meta.get(RECIPE, "recipe")))
             raise SystemExit(error.exit_status) from None
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             raise SystemExit(130) from None
         except BrokenPipeError:
-            # the reader of a pipe went away: nobody is left to tell
-            sys.stderr.close()
+            # the reader of a pipe went away: nobody is left to tell, at the last flush neither
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(0) from None
 
     def resolve_command(self, context: click.Context, args: list[str]) -> Any:
-        if args and args[0].endswith((".json", ".yaml", ".yml")) and Path(args[0]).exists():
-            context.fail(f"'{args[0]}' is a recipe: say what to do with it, as in 'recipe plan {args[0]}'")
+        if args[0].endswith((".json", ".yaml", ".yml")):
+            context.fail(
+                f"'{args[0]}' is a recipe: say what to do with it, as in 'recipe plan {args[0]}'"
+            )
+        if self.get_command(context, args[0]) is None and not args[0].startswith("-"):
+            near = did_you_mean(args[0], self.list_commands(context))
+            context.fail(f"there is no verb '{args[0]}'. {near or ''}".rstrip())
         return super().resolve_command(context, args)
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Keeps a parameter for whoever tells an error."""
+    context.meta[str(parameter.name)] = value
+    return value
 
 
 @click.group(cls=Verbs, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -54,44 +66,64 @@ def main() -> None:
     """Fine-tune a language model from a recipe: validate, plan, run, report."""
 
 
-def _options(*names: str) -> Any:
-    """The options that several verbs share."""
-    known = {
-        "json": click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-        "set": click.option(
-            "--set", "sets", multiple=True, metavar="PATH=VALUE", help="Change a value, as in method.rank=32."
-        ),
-        "runs": click.option(
-            "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
-            help="Folder of the runs.",
-        ),
-        "allow": click.option(
-            "--allow", "allowed", multiple=True, type=click.Path(exists=True, file_okay=False, resolve_path=True),
-            help="Folder outside the recipe's own from which data may be read.",
-        ),
-        "remote": click.option(
-            "--trust-remote-code", "remote", is_flag=True, help="Confirm model.trust_remote_code of the recipe."
-        ),
-        "recipe": click.argument("recipe", type=click.Path(path_type=Path)),
-    }  # fmt: skip
+OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "recipe": click.argument(RECIPE, type=click.Path(path_type=Path), callback=_remember),
+    "json": click.option("--json", JSON, is_flag=True, callback=_remember, help="Print JSON."),
+    "set": click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="Change a value, as in method.rank=32.",
+    ),
+    "runs": click.option(
+        "--runs",
+        type=click.Path(path_type=Path),
+        default=Path("runs"),
+        show_default=True,
+        help="Folder of the runs.",
+    ),
+    "allow": click.option(
+        "--allow",
+        "allowed",
+        multiple=True,
+        type=click.Path(exists=True, file_okay=False, resolve_path=True),
+        help="Folder outside the recipe's own from which data may be read.",
+    ),
+    "remote": click.option(
+        "--trust-remote-code",
+        "remote",
+        is_flag=True,
+        help="Confirm model.trust_remote_code of the recipe.",
+    ),
+}
 
-    def decorate(function: Any) -> Any:
+
+def _options(*names: str) -> Callable[[Verb], Verb]:
+    """The options that several verbs share."""
+
+    def decorate(verb: Verb) -> Verb:
         for name in reversed(names):
-            function = known[name](function)
-        return function
+            verb = OPTIONS[name](verb)
+        return verb
 
     return decorate
 
 
 @main.command()
 @_options("recipe", "set", "allow", "remote", "json")
-def validate(recipe: Path, sets: tuple[str, ...], allowed: tuple[str, ...], remote: bool, as_json: bool) -> None:
+def validate(
+    recipe: Path, sets: tuple[str, ...], allowed: tuple[str, ...], remote: bool, as_json: bool
+) -> None:
     """Report every problem of a recipe at once. Downloads nothing."""
     from dsl.problems import errors
     from runner.read import read
     from runner.show import count_line, problem_lines
 
-    problems = read(recipe, sets, allowed, remote).problems
+    try:
+        problems = read(recipe, sets, allowed, remote).problems
+    except InvalidRecipe as error:  # not even its text can be read
+        problems = error.problems
     if as_json:
         valid = not errors(problems)
         _print_json({"valid": valid, "problems": [problem.to_json() for problem in problems]})
@@ -99,14 +131,19 @@ def validate(recipe: Path, sets: tuple[str, ...], allowed: tuple[str, ...], remo
         for line in problem_lines(problems, str(recipe)):
             click.echo(line)
         click.echo(count_line(problems, str(recipe)))
-    raise SystemExit(2 if errors(problems) else 0)
+    raise SystemExit(InvalidRecipe.exit_status if errors(problems) else 0)
 
 
 @main.command()
 @_options("recipe", "set", "allow", "remote", "json")
 @click.argument("path", required=False)
 def explain(
-    recipe: Path, sets: tuple[str, ...], allowed: tuple[str, ...], remote: bool, as_json: bool, path: str | None
+    recipe: Path,
+    sets: tuple[str, ...],
+    allowed: tuple[str, ...],
+    remote: bool,
+    as_json: bool,
+    path: str | None,
 ) -> None:
     """Print each value with its origin: given, default, or derived and why.
 
@@ -121,20 +158,27 @@ def explain(
         if as_json:
             _print_json(
                 {
-                    dotted(where): {"value": value, "origin": origin_text(origin_of(found.plan, where))}
+                    dotted(where): {
+                        "value": value,
+                        "origin": origin_text(origin_of(found.plan, where)),
+                    }
                     for where, value in leaves(to_json(found.plan.recipe))
                 }
             )
             return
         lines = list(explain_lines(found.plan, path))
     if not lines:
-        raise RecipeError(f"nothing is called '{path}' in a recipe", "'recipe explain RECIPE' lists all")
+        raise RecipeError(
+            f"nothing is called '{path}' in a recipe", "'recipe explain RECIPE' lists all"
+        )
     click.echo("\n".join(lines))
 
 
 @main.command()
 @_options("recipe", "set", "allow", "remote", "json")
-def check(recipe: Path, sets: tuple[str, ...], allowed: tuple[str, ...], remote: bool, as_json: bool) -> None:
+def check(
+    recipe: Path, sets: tuple[str, ...], allowed: tuple[str, ...], remote: bool, as_json: bool
+) -> None:
     """Run the data checks of a recipe."""
     from runner.data import checks
     from runner.read import planned, read
@@ -154,7 +198,13 @@ def check(recipe: Path, sets: tuple[str, ...], allowed: tuple[str, ...], remote:
 @click.option("--show-example", "examples", type=click.IntRange(0, 100), default=0, metavar="N",
               help="Show N training examples, trained text marked.")  # fmt: skip
 def plan(
-    recipe: Path, sets: tuple[str, ...], allowed: tuple[str, ...], remote: bool, runs: Path, as_json: bool, examples: int
+    recipe: Path,
+    sets: tuple[str, ...],
+    allowed: tuple[str, ...],
+    remote: bool,
+    runs: Path,
+    as_json: bool,
+    examples: int,
 ) -> None:
     """Show what would happen, what it costs and whether it can work. Spends nothing."""
     from runner.data import checks
@@ -191,11 +241,15 @@ def plan(
 
 
 @main.command()
-@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@click.argument("recipe", type=click.Path(path_type=Path), required=False, callback=_remember)
 @_options("set", "allow", "remote", "runs", "json")
-@click.option("--resume", metavar="ID", help="Go on with a run that did not end ('last' for the newest).")
+@click.option(
+    "--resume", metavar="ID", help="Go on with a run that did not end ('last' for the newest)."
+)
 @click.option("--max-steps", type=click.IntRange(1), help="End training after so many steps.")
-@click.option("--locked", is_flag=True, help="Refuse if anything differs from the lock of the last run.")
+@click.option(
+    "--locked", is_flag=True, help="Refuse if anything differs from the lock of the last run."
+)
 @click.option("--offline", is_flag=True, help="Fetch nothing.")
 def run(
     recipe: Path | None,
@@ -217,16 +271,18 @@ def run(
     out = sys.stderr if as_json else sys.stdout
     if resume is not None:
         if sets or max_steps or locked:
-            raise click.UsageError("--resume goes on with the run's own recipe: no --set, --max-steps or --locked")
-        folder, code = resume_run(runs, resume, offline, out)
+            raise click.UsageError(
+                "--resume goes on with the run's own recipe: no --set, --max-steps or --locked"
+            )
+        folder, result = resume_run(runs, resume, offline, out)
     else:
         assert recipe is not None
         if max_steps:
             sets = (*sets, f"training.max_steps={max_steps}")
-        folder, code = start_run(recipe, sets, allowed, remote, runs, locked, offline, out)
+        folder, result = start_run(recipe, sets, allowed, remote, runs, locked, offline, out)
     if as_json:
-        _print_json({"run": folder.id, "directory": str(folder.path), **json.loads(folder.result.read_text())})
-    raise SystemExit(code)
+        _print_json({"run": folder.id, "directory": str(folder.path), **result})
+    raise SystemExit(result["exit"])
 
 
 @main.command()
@@ -260,14 +316,20 @@ def list_runs(runs: Path, as_json: bool) -> None:
     if not rows:
         click.echo(f"no runs in {runs}; 'recipe run RECIPE' makes one")
     for row in rows:
-        click.echo(f"{row['id']:<44} {row['status']:<13} {row['created']}  {row['reason'] or ''}".rstrip())
+        cells = (f"{row['id']:<44}", f"{row['status']:<13}", row["created"], row["reason"])
+        click.echo(" ".join(cell or "" for cell in cells).rstrip())
 
 
 @main.command()
 @click.option("--example", metavar="NAME", help="Copy an example with its data.")
 @click.option("--list", "show", is_flag=True, help="List the examples.")
-@click.option("--into", type=click.Path(path_type=Path, file_okay=False), default=Path("."), show_default=True,
-              help="Folder to copy into.")  # fmt: skip
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("."),
+    show_default=True,
+    help="Folder to copy into.",
+)
 def new(example: str | None, show: bool, into: Path) -> None:
     """Begin a recipe from an example."""
     from runner.examples import copy_example, list_examples
@@ -305,7 +367,12 @@ def models(as_json: bool) -> None:
     from dsl.models import MODELS
 
     if as_json:
-        _print_json({name: asdict(model) | {"parameters": model.parameters} for name, model in MODELS().items()})
+        _print_json(
+            {
+                name: asdict(model) | {"parameters": model.parameters}
+                for name, model in MODELS().items()
+            }
+        )
         return
     for name, model in MODELS().items():
         gate = "  (ask for access first)" if model.gated else ""
@@ -336,16 +403,22 @@ def ui(port: int, runs: Path) -> None:
     raise SystemExit(serve(port, runs))
 
 
-def _tell_problems(error: InvalidRecipe, context: click.Context) -> None:
+def _tell_error(error: RecipeError, recipe: str) -> None:
     from runner.show import count_line, problem_lines
 
-    given = context.invoked_subcommand or ""
-    name = getattr(error, "source_name", None) or next(
-        (a for a in sys.argv[1:] if a.endswith((".json", ".yaml", ".yml"))), given
-    )
-    for line in problem_lines(error.problems, str(name)):
-        click.echo(line, err=True)
-    click.echo(count_line(error.problems, str(name)), err=True)
+    if isinstance(error, InvalidRecipe):
+        lines = [*problem_lines(error.problems, recipe), count_line(error.problems, recipe)]
+    else:
+        lines = [f"error: {error.message}", *([f"    {error.hint}"] if error.hint else [])]
+    click.echo("\n".join(lines), err=True)
+
+
+def _print_error(error: RecipeError, _: str) -> None:
+    """With --json an error is JSON too, on stdout."""
+    told: dict[str, Any] = {"error": error.message, "hint": error.hint, "exit": error.exit_status}
+    if isinstance(error, InvalidRecipe):
+        told["problems"] = [problem.to_json() for problem in error.problems]
+    _print_json(told)
 
 
 def _print_json(values: Any) -> None:

@@ -27,7 +27,9 @@ def copy_example(name: str, into: Path) -> list[Path]:
         hint = did_you_mean(name, known) or f"known: {', '.join(known)}"
         raise RunError(f"no example '{name}'", hint)
     data = json.loads(recipe.read_text("utf-8"))["data"]
-    sources = [source["path"] for part in data.values() if isinstance(part, list) for source in part]
+    sources = [
+        source["path"] for part in data.values() if isinstance(part, list) for source in part
+    ]
     files = [recipe.name, *dict.fromkeys(sources)]
     taken = [file for file in files if (into / file).exists()]
     if taken:

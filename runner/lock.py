@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from dsl.errors import RunError
@@ -10,8 +11,13 @@ from dsl.plan import fingerprint
 from dsl.recipe import Recipe, to_json
 from runner.bases import Located
 
-# differences that --locked does not refuse: they say how the run was made, not what it is
+# the version of the artifact, not of what it locks
 FREE = ("schema_version",)
+
+
+def today() -> str:
+    """The day that templates see where no lock says another, ISO, UTC."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def make_lock(
@@ -27,7 +33,11 @@ def make_lock(
     data_step = next(step for step in plan["steps"] if step["name"] == "data")
     training = recipe.training
     return {
-        "model": {"base": recipe.model.base, "identity": dict(located.identity), "files": dict(files)},
+        "model": {
+            "base": recipe.model.base,
+            "identity": dict(located.identity),
+            "files": dict(files),
+        },
         "data": {name: {"sha256": sha} for name, sha in data_step["inputs"]["files"].items()},
         "rows": {name: part["rows"] for name, part in plan["parts"].items()},
         "recipe_sha256": fingerprint(plan["recipe"]),
@@ -52,7 +62,7 @@ def refuse_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) ->
     if different:
         shown = "\n".join(f"  {line}" for line in different[:20])
         raise RunError(
-            f"the lock differs in {len(different)} places:\n{shown}",
+            f"the lock differs in {len(different)} place{'s' * (len(different) > 1)}:\n{shown}",
             "restore them, or run without --locked",
         )
 

@@ -55,6 +55,8 @@ def glance(recipe: Recipe, around: Surroundings) -> tuple[Facts, list[Problem]]:
         format = None if found is None or isinstance(found, Misfit) else found
         sources.append(SourceFacts(path, source.path, part, format, seen.columns, seen.complete))
     located = locate(recipe.model.base, recipe.model.revision, around.folder)
+    if located.problem and located.kind in ("folder", "gguf"):
+        problems.append(located.problem)
     return (
         Facts(
             model=located.model,
@@ -107,7 +109,7 @@ def survey(
 
 @cache
 def hardware(wanted: str = "auto") -> Hardware:
-    """The device that training would use. A CPU build of torch has no GPU, whatever is plugged in."""
+    """The device that training would use. A CPU build of torch sees no GPU, whatever is there."""
     gpu = None if wanted == "cpu" or "+cpu" in versions().get("torch", "") else _gpu()
     if gpu:
         return gpu
@@ -131,7 +133,11 @@ def hardware(wanted: str = "auto") -> Hardware:
 def _gpu() -> Hardware | None:
     if not shutil.which("nvidia-smi"):
         return None
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits"]
+    query = [
+        "nvidia-smi",
+        "--query-gpu=name,memory.total,compute_cap",
+        "--format=csv,noheader,nounits",
+    ]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
         name, mebibytes, capability = answer.stdout.splitlines()[0].rsplit(",", 2)

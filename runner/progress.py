@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -28,8 +29,8 @@ class Display:
         return self.out.isatty()
 
     def line(self, text: str) -> None:
-        self._clear()
-        print(text, file=self.out, flush=True)
+        self._write(("\r\x1b[2K" if self._open else "") + text + "\n")
+        self._open = False
 
     def step(self, name: str, text: str) -> None:
         self.line(f"{name:<10} {text}")
@@ -62,14 +63,16 @@ class Display:
         bar = "█" * filled + "░" * (BAR - filled)
         line = f"{step:<10} {bar} {done}/{total}  {text}"
         width = shutil.get_terminal_size().columns - 1
-        self.out.write("\r\x1b[2K" + line[:width])
-        self.out.flush()
+        self._write("\r\x1b[2K" + line[:width])
         self._open = True
 
-    def _clear(self) -> None:
-        if self._open:
-            self.out.write("\r\x1b[2K")
-            self._open = False
+    def _write(self, text: str) -> None:
+        try:
+            self.out.write(text)
+            self.out.flush()
+        except BrokenPipeError:
+            # who read along has gone away; hours of training do not end for that
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
 
 
 def _training(event: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dsl import compile as compiler
 from dsl.errors import InvalidRecipe, RecipeError
@@ -62,7 +62,7 @@ class Planned:
 def read(
     path: Path, sets: tuple[str, ...] = (), allowed: tuple[str, ...] = (), remote: bool = False
 ) -> Read:
-    """Schema, then rules with what a glance at the world tells. Raises InvalidRecipe for bad text."""
+    """Schema, then rules with what a glance at the world tells. InvalidRecipe for bad text."""
     source = _with_sets(parse(_text(path), path.name), sets)
     around = Surroundings(path.resolve().parent, allowed, remote)
     problems = check_schema(source.values)
@@ -87,20 +87,28 @@ def planned(found: Read) -> Iterator[Planned]:
         plan = compiler.compile(found.recipe, found.origins, facts)
         located_problems += tuple(locate(_does_not_fit(plan), found.source))
         yield Planned(
-            found.source, found.recipe, plan, facts, prepared, located, located_problems, found.around
+            found.source,
+            found.recipe,
+            plan,
+            facts,
+            prepared,
+            located,
+            located_problems,
+            found.around,
         )
     finally:
         prepared.close()
 
 
 def example_texts(found: Planned, count: int, color: bool) -> Iterator[str]:
-    """Training examples as the model will see them. Fetches nothing; needs the model's tokenizer."""
+    """Training examples as the model will see them. Needs the tokenizer; fetches nothing."""
     import tempfile
 
     from dsl.templates import render
     from runner.bases import chat_format, tokenizer
     from runner.data.prepare import read_examples
     from runner.data.tokens import encode
+    from runner.lock import today
     from runner.show import example_lines
 
     if found.located.folder is None:
@@ -108,7 +116,7 @@ def example_texts(found: Planned, count: int, color: bool) -> Iterator[str]:
             f"{found.recipe.model.base} is not in the cache: its template and tokens are not known",
             "'recipe run' fetches it after all checks passed",
         )
-    chat = chat_format(found.located.folder, "2026-01-01")
+    chat = chat_format(found.located.folder, today())
     words = tokenizer(found.located.folder)
     with tempfile.TemporaryDirectory() as scratch:
         found.prepared.write(Path(scratch))
@@ -131,7 +139,9 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         raise InvalidRecipe([Problem((), f"no file '{path}'", _nearby(path))]) from None
     except IsADirectoryError:
-        raise InvalidRecipe([Problem((), f"'{path}' is a folder", "give the recipe in it")]) from None
+        raise InvalidRecipe(
+            [Problem((), f"'{path}' is a folder", "give the recipe in it")]
+        ) from None
     except OSError as error:
         raise InvalidRecipe([Problem((), f"'{path}' cannot be read: {error.strerror}")]) from None
     if size > len(raw):
@@ -159,11 +169,11 @@ def _with_sets(source: Source, sets: tuple[str, ...]) -> Source:
     text = source.text
     if source.language == "yaml":
         text = json.dumps(source.values, indent=2, ensure_ascii=False)
-    values: Any = source.values
+    changed = parse(text, "recipe.json")
     for assignment in sets:
-        text = apply(text, [assign(values, assignment)])
-        values = parse(text, "recipe.json").values
-    return replace(parse(text, "recipe.json"), name=source.name)
+        text = apply(text, "json", [assign(changed.values, assignment)])
+        changed = parse(text, "recipe.json")
+    return replace(changed, name=source.name)
 
 
 def _does_not_fit(plan: Plan) -> list[Problem]:

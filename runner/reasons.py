@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.bases import root
-from runner.runs.store import RunFolder, list_runs, read_json
+from dsl.errors import RecipeError
+from dsl.plan import Step
+from runner.data.tokens import SUMMARY, stored
+from runner.lock import today
+from runner.runs.store import list_runs, read_json
 
 if TYPE_CHECKING:
     from runner.read import Planned
@@ -20,7 +25,7 @@ def reasons(found: Planned, runs: Path) -> dict[str, str]:
     for step in found.plan.steps:
         if step.name == "model" and found.located.folder is not None:
             said[step.name] = "cached: its weights are on this machine"
-        elif step.name == "tokens" and _tokens_cached(step.fingerprint):
+        elif step.name == "tokens" and (stored(step.fingerprint, today()) / SUMMARY).exists():
             said[step.name] = "cached: same data, template and tokenizer"
         elif not before:
             said[step.name] = "runs: first run of this recipe here"
@@ -29,7 +34,7 @@ def reasons(found: Planned, runs: Path) -> dict[str, str]:
     return said
 
 
-def _why(step: Any, before: Mapping[str, Any], said: Mapping[str, str]) -> str:
+def _why(step: Step, before: Mapping[str, Any], said: Mapping[str, str]) -> str:
     old = before.get(step.name)
     if old is None:
         return "it is new in this recipe"
@@ -42,7 +47,7 @@ def _why(step: Any, before: Mapping[str, Any], said: Mapping[str, str]) -> str:
     return f"{' and '.join(step.needs)} changed"
 
 
-def _changes(old: Any, new: Any, path: str = "") -> Any:
+def _changes(old: Any, new: Any, path: str = "") -> Iterator[str]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in [*new, *(k for k in old if k not in new)]:
             yield from _changes(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
@@ -51,8 +56,7 @@ def _changes(old: Any, new: Any, path: str = "") -> Any:
 
 
 def _plain(values: Any) -> Any:
-    import json
-
+    """As they come back from plan.json: lists for tuples."""
     return json.loads(json.dumps(values))
 
 
@@ -63,14 +67,7 @@ def _short(value: Any) -> str:
 
 def _last_steps(runs: Path, name: str) -> dict[str, Any]:
     for run in reversed(list_runs(runs)):
-        if read_json(run.run).get("name") == name and run.plan.exists():
-            return _steps_of(run)
+        with suppress(RecipeError):  # a damaged run is told by 'recipe runs'
+            if run.plan.exists() and read_json(run.run).get("name") == name:
+                return {step["name"]: step for step in read_json(run.plan)["steps"]}
     return {}
-
-
-def _steps_of(run: RunFolder) -> dict[str, Any]:
-    return {step["name"]: step for step in read_json(run.plan)["steps"]}
-
-
-def _tokens_cached(fingerprint: str) -> bool:
-    return any((root() / "tokens").glob(f"{fingerprint}-*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -43,7 +44,8 @@ def plan_lines(plan: Plan, reasons: Mapping[str, str]) -> Iterator[str]:
     yield "steps"
     width = max(len(step.title) for step in plan.steps)
     for step in plan.steps:
-        yield f"  {step.fingerprint[:8]}  {step.title:<{width}}  {reasons.get(step.name, '')}".rstrip()
+        why = reasons.get(step.name, "")
+        yield f"  {step.fingerprint[:8]}  {step.title:<{width}}  {why}".rstrip()
 
 
 def _facts(plan: Plan, model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -69,8 +71,8 @@ def _facts(plan: Plan, model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if plan.schedule:
         batch = f"{training.micro_batch_size} x {training.gradient_accumulation_steps} examples"
         yield "training", (
-            f"{plan.schedule.steps} steps of {batch}, {plan.schedule.warmup_steps} of them warm-up, "
-            f"learning rate {training.learning_rate:g}, {training.schedule}"
+            f"{plan.schedule.steps} steps of {batch}, {plan.schedule.warmup_steps} of them "
+            f"warm-up, learning rate {training.learning_rate:g}, {training.schedule}"
         )
         if plan.parts.get("validation") and plan.parts["validation"].rows:
             yield "", f"validation and checkpoint every {training.eval_steps} steps"
@@ -98,7 +100,7 @@ def _table(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def explain_lines(plan: Plan, only: str | None) -> Iterator[str]:
-    """Every value with its origin: given (with its line), default, or derived and why."""
+    """Every value with its origin: given, default, or derived and why."""
     values = dict(leaves(to_json(plan.recipe)))
     width = max(len(dotted(path)) for path in values)
     for path, value in values.items():
@@ -135,13 +137,13 @@ def leaves(values: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def _short(value: Any) -> str:
-    import json
-
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 28 else text[:25] + "..."
 
 
-def example_lines(title: str, segments: Sequence[Segment], counts: str, color: bool) -> Iterator[str]:
+def example_lines(
+    title: str, segments: Sequence[Segment], counts: str, color: bool
+) -> Iterator[str]:
     """An example with masked and trained text told apart: by colour, or by brackets."""
     yield f"--- {title}  {counts}"
     text = ""

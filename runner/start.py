@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from dsl.errors import RunError
+from dsl.errors import RecipeError, RunError
 from dsl.plan import fingerprint
-from dsl.recipe import build
-from runner.execute import Job, begin, execute, finished, write_report
+from dsl.recipe import Recipe, build
+from dsl.rules.machine import disk_is_free
+from dsl.source import Source
+from runner.bases import Located, locate
+from runner.data.prepare import Prepared, prepare
+from runner.execute import begin, execute
+from runner.job import Job, finished
 from runner.progress import Display
 from runner.read import planned, read
 from runner.runs.process import worker_lives
 from runner.runs.store import RunFolder, list_runs, new_run, open_run, read_json
 from runner.show import problem_lines
+
+Ended = tuple[RunFolder, dict[str, Any]]  # a run and its result, as result.json has it
 
 
 def start_run(
@@ -26,74 +35,70 @@ def start_run(
     locked: bool,
     offline: bool,
     out: TextIO,
-) -> tuple[RunFolder, int]:
-    """A new run: (its directory, exit status)."""
+) -> Ended:
+    """A new run. Raises InvalidRecipe, DataError, RunError before one is made."""
     source = read(recipe, sets, allowed, remote).valid()
     display = Display(out)
     with planned(source) as found:
+        if short := list(disk_is_free(found.recipe, found.facts)):
+            raise RunError(short[0].message, short[0].hint)
         for line in problem_lines(found.problems, recipe.name):
             display.line(line)
-        lock = _reference_lock(recipe, found.plan.recipe.name, runs) if locked else None
-        run = new_run(runs, found.plan.recipe.name)
-        about = {
-            "recipe": str(recipe.resolve()),
-            "recipe_sha256": fingerprint(source.source.text),
-            "parent": None,
-            "tags": [],
-        }
-        begin(run, found.plan, source.source.text, about)
+        name = found.plan.recipe.name
+        lock = _reference_lock(recipe, name, runs) if locked else None
+        run = new_run(runs, name)
+        text = _as_json(found.source)
+        about = {"recipe": str(recipe.resolve()), "recipe_sha256": fingerprint(text)}
+        begin(run, found.plan, text, about | {"parent": None, "tags": []})
         display.line(f"run {run.id}")
         job = Job(
             run=run,
             recipe=found.plan.recipe,
             steps=read_json(run.plan)["steps"],
             attempt=1,
-            folder=source.around.folder,
+            folder=found.around.folder,
+            located=found.located,
             offline=offline,
             display=display,
             prepared=found.prepared,
             lock=lock,
         )
-        code = execute(job, "new")
-    _tell(run, display)
-    return run, code
+        result = execute(job, "new")
+    _tell(run, result, display)
+    return run, result
 
 
-def resume_run(runs: Path, run_id: str, offline: bool, out: TextIO) -> tuple[RunFolder, int]:
+def resume_run(runs: Path, run_id: str, offline: bool, out: TextIO) -> Ended:
     """Goes on with a run that did not end. Raises RunError where it cannot, and says why."""
     run = open_run(runs, run_id)
     display = Display(out)
-    if worker_lives(run):
-        raise RunError(f"run {run.id} is going on in another process", "wait for it, or stop it")
     if not run.plan.exists():
         raise RunError(f"run {run.id} died before its plan was written", "run the recipe again")
-    plan = read_json(run.plan)
     if run.result.exists() and read_json(run.result)["status"] not in ("failed", "interrupted"):
         raise RunError(f"run {run.id} has ended", f"its report: {run.path / 'report.html'}")
-    recipe, about = build(plan["recipe"]), read_json(run.run)
-    folder = Path(about["recipe"]).parent
+    plan = read_json(run.plan)
+    recipe, steps = build(plan["recipe"]), {step["name"]: step for step in plan["steps"]}
+    folder = Path(read_json(run.run)["recipe"]).parent
+    located = locate(recipe.model.base, recipe.model.revision, folder)
+    _refuse_other_base(recipe, steps["model"]["inputs"], located)
     prepared = None
     if "data" not in finished(run):
-        if not folder.is_dir():
-            raise RunError(f"the recipe's folder {folder} is gone", "run the recipe again")
-        from runner.data.prepare import prepare
-
-        prepared = prepare(recipe, folder)
-    attempt = len(run.attempts()) + 1
-    display.line(f"run {run.id}, attempt {attempt}")
+        prepared = _same_data(recipe, steps["data"]["inputs"], folder)
     job = Job(
         run=run,
         recipe=recipe,
         steps=plan["steps"],
-        attempt=attempt,
+        attempt=len(run.attempts()) + 1,
         folder=folder,
+        located=located,
         offline=offline,
         display=display,
         prepared=prepared,
     )
-    code = execute(job, "resumed")
-    _tell(run, display)
-    return run, code
+    display.line(f"run {run.id}, attempt {job.attempt}")
+    result = execute(job, "resumed")
+    _tell(run, result, display)
+    return run, result
 
 
 def print_summary(report: dict[str, Any], out: TextIO) -> None:
@@ -107,34 +112,60 @@ def print_summary(report: dict[str, Any], out: TextIO) -> None:
 
 def overview(runs: Path) -> list[dict[str, Any]]:
     """One row a run, newest first."""
-    rows = []
-    for run in reversed(list_runs(runs)):
+    return [_row(run) for run in reversed(list_runs(runs))]
+
+
+def _row(run: RunFolder) -> dict[str, Any]:
+    try:
         about = read_json(run.run)
         result = read_json(run.result) if run.result.exists() else {}
         status = result.get("status") or ("running" if worker_lives(run) else "lost")
-        rows.append(
-            {
-                "id": run.id,
-                "name": about.get("name"),
-                "status": status,
-                "created": about.get("created"),
-                "reason": result.get("reason"),
-                "directory": str(run.path),
-            }
-        )
-    return rows
+    except RecipeError as error:
+        about, result, status = {}, {"reason": error.message}, "damaged"
+    return {
+        "id": run.id,
+        "name": about.get("name"),
+        "status": status,
+        "created": about.get("created"),
+        "reason": result.get("reason"),
+        "directory": str(run.path),
+    }
 
 
-def _tell(run: RunFolder, display: Display) -> None:
+def _tell(run: RunFolder, result: Mapping[str, Any], display: Display) -> None:
     """The summary of a run that ended well; the reason of one that did not."""
-    result = read_json(run.result)
     display.line("")
     if result["reason"]:
         display.line(f"error: {result['reason']}")
         if result["hint"]:
             display.line(f"    {result['hint']}")
-        return
-    print_summary(write_report(run, build(read_json(run.plan)["recipe"])), display.out)
+    else:
+        print_summary(read_json(run.report), display.out)
+
+
+def _as_json(source: Source) -> str:
+    """The recipe of a run is JSON, whatever it was read from."""
+    if source.language == "json":
+        return source.text
+    return json.dumps(source.values, indent=2, ensure_ascii=False) + "\n"
+
+
+def _refuse_other_base(recipe: Recipe, planned: Mapping[str, Any], located: Located) -> None:
+    if located.kind in ("folder", "gguf") and located.problem:
+        raise RunError(located.problem.message, located.problem.hint)
+    if dict(located.identity) != planned["identity"]:
+        message = f"{recipe.model.base} is not the model that this run began with"
+        raise RunError(message, "put it back, or run the recipe again")
+
+
+def _same_data(recipe: Recipe, planned: Mapping[str, Any], folder: Path) -> Prepared:
+    """The data of a run that ended before it was written; refused where it changed since."""
+    prepared = prepare(recipe, folder)
+    changed = [r.name for r in prepared.reports if planned["files"].get(r.name) != r.sha256]
+    if changed:
+        prepared.close()
+        raise RunError(f"{', '.join(changed)} changed since this run began", "run the recipe again")
+    return prepared
 
 
 def _reference_lock(recipe: Path, name: str, runs: Path) -> dict[str, Any]:
@@ -143,7 +174,7 @@ def _reference_lock(recipe: Path, name: str, runs: Path) -> dict[str, Any]:
     if beside.exists():
         return read_json(beside)
     for run in reversed(list_runs(runs)):
-        if read_json(run.run).get("name") == name and run.lock.exists():
+        if run.lock.exists() and read_json(run.run).get("name") == name:
             return read_json(run.lock)
     raise RunError(
         f"no lock to compare with: neither {beside.name} nor a run of '{name}' in {runs}",

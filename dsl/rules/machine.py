@@ -96,6 +96,7 @@ def flash_attention_needs_cuda(recipe: Recipe, facts: Facts) -> Found:
 
 
 def disk_is_free(recipe: Recipe, facts: Facts) -> Found:
+    # a warning: a plan may be read on a machine too small for it; starting a run refuses
     free, model = facts.momentary.free_disk_bytes, facts.model or models.find(recipe.model.base)
     if free is None or model is None:
         return
@@ -107,4 +108,5 @@ def disk_is_free(recipe: Recipe, facts: Facts) -> Found:
             ("model", "base"),
             f"{free / 1e9:.1f} GB are free on the disk, about {needed / 1e9:.1f} GB are needed",
             "free some, or put the runs (--runs) and the cache (RECIPE_CACHE) on another disk",
+            severity="warning",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -13,6 +12,8 @@ from dsl.facts import TokenFacts
 from dsl.recipe import Recipe, Template
 from dsl.rows import Example
 from dsl.templates import ChatFormat, Segment, render
+from runner.bases import cache
+from runner.runs.store import read_json, write_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -90,7 +91,7 @@ def encode_example(
 def tokenise(
     recipe: Recipe, chat: ChatFormat, tokenizer: Tokenizer, parts: dict[str, Path], folder: Path
 ) -> dict[str, TokenSummary]:
-    """Writes <part>.parquet (id, input_ids, labels) for every part, and tokens.json, to `folder`."""
+    """Writes <part>.parquet (id, input_ids, labels) of every part, and tokens.json, to `folder`."""
     from runner.data.prepare import read_examples
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,16 +119,20 @@ def tokenise(
             dropped=tuple(row.id for row in encoded if not row.trained),
         )
     plain = {part: asdict(summary) for part, summary in summaries.items()}
-    (folder / SUMMARY).write_text(json.dumps(plain, ensure_ascii=False), "utf-8")
+    write_json(folder / SUMMARY, {"parts": plain})
     return summaries
 
 
 def read_summary(folder: Path) -> dict[str, TokenSummary]:
-    plain = json.loads((folder / SUMMARY).read_text("utf-8"))
     return {
         part: TokenSummary(**values | {k: tuple(values[k]) for k in ("cut", "dropped")})
-        for part, values in plain.items()
+        for part, values in read_json(folder / SUMMARY)["parts"].items()
     }
+
+
+def stored(fingerprint: str, date: str) -> Path:
+    """Where the cache keeps the tokens of a step's fingerprint, rendered on that day."""
+    return cache.root() / "tokens" / f"{fingerprint}-{date}"
 
 
 def token_facts(summary: TokenSummary) -> TokenFacts:

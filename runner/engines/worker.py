@@ -1,7 +1,7 @@
 """What a child executes: python -m runner.engines.worker RUN STEP ATTEMPT.
 
 A child reads only the run directory (and the cache), works one step, and tells what happened by
-events and its exit status: 0 done, 1 failed (the reason is an event), 143 stopped with a checkpoint.
+events and its exit status: 0 done, 1 failed (the reason is an event), 143 stopped on request.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dsl.errors import RecipeError, RunError
+from dsl.errors import Interrupted, RecipeError
 from dsl.recipe import Recipe, build
 from runner.runs.events import EventLog
 from runner.runs.process import Heartbeat
@@ -35,13 +35,13 @@ class Job:
     stop: Callable[[], bool]
 
     @property
-    def base(self) -> Path:
-        """The folder of the base model, recorded by the supervisor."""
-        return Path(self.attempt_facts["base"])
+    def facts(self) -> dict[str, Any]:
+        """What the supervisor recorded for its children."""
+        return read_json(self.run.attempt(self.attempt) / "job.json")
 
     @property
-    def attempt_facts(self) -> dict[str, Any]:
-        return read_json(self.run.attempt(self.attempt) / "job.json")
+    def base(self) -> Path:
+        return Path(self.facts["base"])
 
     def fingerprint(self, step: str) -> str:
         return next(str(s["fingerprint"]) for s in self.plan["steps"] if s["name"] == step)
@@ -58,13 +58,14 @@ def main(arguments: list[str]) -> int:
             quiet()
             job = Job(run, plan, recipe, number, events, heart.stopping)
             return 0 if STEPS[step](job) else STOPPED
+    except (Interrupted, KeyboardInterrupt):
+        return STOPPED
     except RecipeError as error:
         events("failed", message=error.message, hint=error.hint)
-    except KeyboardInterrupt:
-        return STOPPED
     except OSError as error:
         traceback.print_exc()
-        events("failed", message=f"{error.strerror or error}: {error.filename or ''}", hint=None)
+        where = f": {error.filename}" if error.filename else ""
+        events("failed", message=f"{error.strerror or error}{where}", hint=None)
     except MemoryError:
         hint = "halve training.micro_batch_size, or shorten training.max_length"
         events("failed", message="out of memory", hint=hint)
@@ -85,17 +86,17 @@ def quiet() -> None:
 def fetch_model(job: Job) -> bool:
     from runner.bases import fetch, locate
 
-    facts = job.attempt_facts
-    located = locate(job.recipe.model.base, job.recipe.model.revision, Path(facts["recipe_folder"]))
+    model, folder = job.recipe.model, Path(job.facts["recipe_folder"])
     fetch(
-        located,
-        offline=facts["offline"],
+        locate(model.base, model.revision, folder),
+        offline=job.facts["offline"],
         progress=lambda text: job.events("message", level="info", text=text),
     )
     return True
 
 
 def train_model(job: Job) -> bool:
+    from dsl.methods import info
     from runner.data.tokens import read_tokens
     from runner.train.checkpoints import latest
     from runner.train.load import prepare_process
@@ -111,8 +112,6 @@ def train_model(job: Job) -> bool:
         resume = resume.relative_to(job.run.path)
         job.events("resumed", path=str(resume))
     parts = {part: job.run.tokens / f"{part}.parquet" for part in ("train", "validation")}
-    from dsl.methods import info
-
     return train(
         TrainJob(
             recipe=job.recipe,
@@ -135,7 +134,7 @@ def evaluate(job: Job) -> bool:
     os.environ["HF_HUB_OFFLINE"] = "1"
     prepare_process(job.recipe)
     compare(job)
-    return not job.stop()
+    return True
 
 
 def export_merged(job: Job) -> bool:
@@ -154,6 +153,4 @@ STEPS: dict[str, Callable[[Job], bool]] = {
 }
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
-        raise SystemExit(RunError("usage: python -m runner.engines.worker RUN STEP ATTEMPT").message)
     raise SystemExit(main(sys.argv[1:]))

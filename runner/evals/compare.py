@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dsl.errors import Interrupted
 from dsl.methods import info
 from dsl.plan import fingerprint
 from dsl.recipe import Suite
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 def compare(job: Job) -> None:
     """Answers every suite with base and tuned and writes evals/<fingerprint>/."""
     recipe = job.recipe
-    questions = {name: _questions(job, suite) for name, suite in recipe.eval.suites.items()}
+    questions = {name: ask(job, suite) for name, suite in recipe.eval.suites.items()}
     words = load_tokenizer(job.base)
     stops = stop_tokens(job.base, words, chat_format(job.base, _date(job)).eos)
 
@@ -44,9 +46,7 @@ def compare(job: Job) -> None:
                 stops,
                 answers=needs_generation(recipe.eval.suites[name]),
                 seed=recipe.training.seed,
-                progress=lambda done, total, name=name: job.events(  # type: ignore[misc]
-                    "progress", what=f"{name}, {arm}", done=done, total=total
-                ),
+                progress=partial(_progress, job, f"{name}, {arm}"),
             )
             for name, asked in questions.items()
         }
@@ -61,6 +61,8 @@ def compare(job: Job) -> None:
         _write_answers(stored, base)
     else:
         job.events("message", level="info", text="answers of the base are served from the cache")
+    if not info(recipe.method).adapter:
+        model = None  # two whole models need not be in memory at once
     tuned = answer(_tuned(job, model), "tuned")
     write_evaluation(
         job.run.evaluation(job.fingerprint("evaluate")),
@@ -79,31 +81,43 @@ def compare(job: Job) -> None:
     )
 
 
-class _Question:
-    """One example as it is asked: the rendered prompt, its ids, and the ids of prompt and answer."""
-
-    def __init__(self, job: Job, example: Example, chat: Any, tokens: Any) -> None:
-        recipe = job.recipe
-        self.example = example
-        self.text = prompt_of(example, recipe.template, chat)
-        self.prompt: Sequence[int] = tokens.encode(self.text, add_special_tokens=False).ids
-        # the whole answer is judged, however long: only training cuts
-        room = read_json(job.run.plan)["model"]["context"]
-        self.target: Encoded = encode_example(
-            example, recipe.template, chat, "last", tokens, max_length=room
-        )
-        self.prompt = self.prompt[-(room - recipe.eval.generation.max_new_tokens) :]
+def _progress(job: Job, what: str, done: int, total: int) -> None:
+    """Tells how far it is; the place where a wish to stop is granted."""
+    if job.stop():
+        raise Interrupted("stopped during the evaluation")
+    job.events("progress", what=what, done=done, total=total)
 
 
-def _questions(job: Job, suite: Suite) -> list[_Question]:
-    chat, tokens = chat_format(job.base, _date(job)), tokenizer(job.base)
-    examples = chosen(read_examples(job.run.part(suite.data)), suite)
-    return [_Question(job, example, chat, tokens) for example in examples]
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One example as it is asked: the rendered prompt, its ids, and those of prompt and answer."""
+
+    example: Example
+    text: str
+    prompt: Sequence[int]
+    target: Encoded
+
+
+def ask(job: Job, suite: Suite) -> list[Question]:
+    """The questions of a suite. The whole answer is judged, however long: only training cuts."""
+    chat, tokens, template = (
+        chat_format(job.base, _date(job)),
+        tokenizer(job.base),
+        job.recipe.template,
+    )
+    context = job.plan["model"]["context"]
+    room = max(1, context - job.recipe.eval.generation.max_new_tokens)
+    found = []
+    for example in chosen(read_examples(job.run.part(suite.data)), suite):
+        text = prompt_of(example, template, chat)
+        prompt = tokens.encode(text, add_special_tokens=False).ids
+        target = encode_example(example, template, chat, "last", tokens, max_length=context)
+        found.append(Question(example, text, prompt[-room:], target))
+    return found
 
 
 def _tuned(job: Job, model: Any) -> Any:
     if not info(job.recipe.method).adapter:
-        del model
         return load_model(job.recipe, job.run.model, training=False)
     from peft import PeftModel
 

@@ -145,16 +145,15 @@ def _comparison_of(plain: Mapping[str, Any]) -> Comparison:
 
 def _interval_of(plain: Mapping[str, Any]) -> Interval:
     numbers = {"value", "low", "high", "at_least", "at_most", "confidence"}
-    return Interval(**{k: _number(v) if k in numbers else v for k, v in plain.items()})
+    values: dict[str, Any] = {k: _number(v) if k in numbers else v for k, v in plain.items()}
+    return Interval(**values)
 
 
 def _number(value: float | str | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _write_predictions(
-    path: Path, answers: Sequence[Answers], suites: Mapping[str, Suite]
-) -> None:
+def _write_predictions(path: Path, answers: Sequence[Answers], suites: Mapping[str, Suite]) -> None:
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
@@ -183,5 +182,7 @@ def _write_predictions(
             rows.append(row)
     texts = ("suite", "id", "group", "prompt", "reference", "base_text", "tuned_text")
     fields = [arrow.field(name, arrow.string()) for name in texts]
-    fields += [arrow.field(f"{arm}_{n}", arrow.float64()) for n in names for arm in ("base", "tuned")]
+    fields += [
+        arrow.field(f"{arm}_{n}", arrow.float64()) for n in names for arm in ("base", "tuned")
+    ]
     parquet.write_table(arrow.Table.from_pylist(rows, arrow.schema(fields)), path)

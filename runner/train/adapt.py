@@ -22,7 +22,7 @@ def _lora(model: Any, recipe: Recipe) -> Any:
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=method.rank,
-        lora_alpha=method.alpha,  # type: ignore[arg-type]  # PEFT takes fractions
+        lora_alpha=method.alpha,
         lora_dropout=method.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
         use_rslora=method.use_rslora,

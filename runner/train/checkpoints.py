@@ -62,7 +62,7 @@ def in_order(folders: Iterable[Path]) -> list[Path]:
 
 def latest(folders: Iterable[Path]) -> tuple[Path | None, list[str]]:
     """The furthest whole checkpoint, and a sentence for each that had to be passed over."""
-    passed = []
+    passed: list[str] = []
     for folder in reversed(in_order(folders)):
         reason = damage(folder)
         if reason is None:

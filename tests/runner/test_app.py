@@ -1,0 +1,81 @@
+"""The server of the app: where it listens, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+from runner.app import recipes
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_server_listens_on_this_machine_alone_and_ends_on_interrupt(tmp_path: Path) -> None:
+    port = free_port()
+    code = "import sys, pathlib, runner.app as a; sys.exit(a.serve({}, pathlib.Path('runs')))"
+    environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code.format(port)],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert answer(f"http://127.0.0.1:{port}/_stcore/health") == "ok"
+        assert listening(port) == {"0100007F"}
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "Traceback" not in said
+
+
+def answer(url: str) -> str:
+    for _ in range(300):
+        with suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:
+            return str(response.read().decode())
+        time.sleep(0.1)
+    raise AssertionError(f"{url} does not answer")
+
+
+def listening(port: int) -> set[str]:
+    """Addresses, in the kernel's notation, on which something listens at this port."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            local, state = line.split()[1], line.split()[3]
+            address, _, number = local.partition(":")
+            if state == "0A" and int(number, 16) == port:
+                found.add(address)
+    return found
+
+
+def test_recipes_are_told_from_other_files(tmp_path: Path) -> None:
+    valid = '{"name": "x", "model": {"base": "x"}, "data": {}}'
+    (tmp_path / "below").mkdir()
+    for name, text in {
+        "a.json": valid,
+        "below/b.json": valid,
+        "below/c.yaml": "model: {}\ndata: {}\n",
+        "list.json": "[1]",
+        "broken.json": "{",
+        "other.json": "{}",
+        "data.jsonl": valid,
+    }.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    found = [str(path.relative_to(tmp_path)) for path in recipes(tmp_path)]
+    assert found == ["a.json", "below/b.json", "below/c.yaml"]
