@@ -33,7 +33,9 @@ def main(run_path: Path) -> None:
     base = Path(read_json(run.attempt(attempt) / "job.json")["base"])
     script = RunFolder(run.path.with_name(f"{run.id}-script"))
     shutil.rmtree(script.path, ignore_errors=True)
-    ignored = shutil.ignore_patterns("checkpoints", "adapter", "evals", "exports", "report.*", "result*")
+    ignored = shutil.ignore_patterns(
+        "checkpoints", "adapter", "evals", "exports", "report.*", "result*"
+    )
     shutil.copytree(run.path, script.path, ignore=ignored)
     seconds = train(recipe, base, read_examples(run.part("train")), script)
     subprocess.run(command(script.path, "evaluate", attempt), check=True)
@@ -46,9 +48,13 @@ def main(run_path: Path) -> None:
             if metric not in measured["metrics"]:
                 continue
             a, b = measured["metrics"][metric], theirs[suite]["metrics"][metric]
-            print(f"  {metric:<8} base {span(a['base'])}  script {span(b['tuned'])}  ours {span(a['tuned'])}")
+            print(
+                f"  {metric:<8} base {span(a['base'])}  script {span(b['tuned'])}  ours {span(a['tuned'])}"
+            )
     trained = read_json(run.result)["seconds"].get("train")
-    print(f"\ntraining: script {seconds:.0f} s, ours {trained} s (process start and validation included)")
+    print(
+        f"\ntraining: script {seconds:.0f} s, ours {trained} s (process start and validation included)"
+    )
 
 
 def train(recipe: Any, base: Path, examples: Any, script: Any) -> float:
@@ -56,7 +62,9 @@ def train(recipe: Any, base: Path, examples: Any, script: Any) -> float:
     folder = script.path / "script"
     folder.mkdir()
     began = time.monotonic()
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import against_trl as a; "
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import against_trl as a; "
+    )
     code += f"a.work({str(script.path)!r}, {str(base)!r})"
     subprocess.run([sys.executable, "-c", code], check=True)
     return time.monotonic() - began
@@ -86,6 +94,7 @@ def work(run_path: str, base: str) -> None:
             per_device_train_batch_size=recipe.training.global_batch_size,
             max_length=recipe.training.max_length,
             learning_rate=recipe.training.learning_rate,
+            use_cpu=not torch.cuda.is_available(),  # without it TRL's bf16 default refuses a CPU
             report_to=[],
             save_strategy="no",
         ),

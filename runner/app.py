@@ -22,6 +22,8 @@ RUNS = "RECIPE_RUNS"  # the variable by which the server's pages learn the folde
 SUFFIXES = (".json", ".yaml", ".yml")
 SETTINGS = {
     "server.address": "127.0.0.1",
+    # a page of another site that is led here by its name must not reach the app
+    "server.allowedHosts": "127.0.0.1,localhost",
     "server.enableXsrfProtection": "true",
     "server.enableStaticServing": "false",
     "server.fileWatcherType": "none",

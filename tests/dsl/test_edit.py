@@ -132,7 +132,11 @@ def test_bad_text_is_refused() -> None:
 
 NAMES = st.sampled_from(["a", "b", "c/d", "e~f", "", 'g"', "0"])
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-1, 1) | st.text("x{}[],:\" \n", max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.floats(-1, 1)
+    | st.text('x{}[],:" \n', max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=8,
 )

@@ -46,7 +46,9 @@ def test_pointers_are_those_of_rfc_6901() -> None:
     assert from_pointer("") == ()
 
 
-@pytest.mark.parametrize("text", ["", ".a", "a.", "a..b", "[0]", "a[x]", "a[0", "a]", "a[-1]", "a[²]"])
+@pytest.mark.parametrize(
+    "text", ["", ".a", "a.", "a..b", "[0]", "a[x]", "a[0", "a]", "a[-1]", "a[²]"]
+)
 def test_what_is_no_dotted_path_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a path"):
         from_dotted(text)
@@ -69,7 +71,11 @@ def test_closest(word: str, known: list[str], meant: str | None) -> None:
 
 
 def test_one_of_reads_as_a_list() -> None:
-    assert [one_of(["a"]), one_of(["a", "b"]), one_of(["a", "b", "c"])] == ["a", "a or b", "a, b or c"]
+    assert [one_of(["a"]), one_of(["a", "b"]), one_of(["a", "b", "c"])] == [
+        "a",
+        "a or b",
+        "a, b or c",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ BASE: dict[str, Any] = {
     "model": {"base": "smollm2-135m-instruct"},
     "data": {"train": [{"path": "a.jsonl"}]},
 }
+NOTHING = Facts()
 CPU = Hardware("cpu", "a CPU", 16 * 2**30, 4, bf16=False)
 NEW_CPU = replace(CPU, bf16=True)
 OLD_GPU = Hardware("cuda", "Tesla T4", 16 * 2**30, 8, bf16=False)
@@ -41,7 +42,7 @@ class Case:
     message: str
     hint: str
     miss: dict[str, Any]
-    facts: Facts = Facts()
+    facts: Facts = NOTHING
     misses: Facts | None = None
     severity: str = "error"
     patch: bool = True

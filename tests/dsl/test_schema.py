@@ -20,6 +20,7 @@ from dsl.schema import all_fields, at, fields, fill, is_switch, load, resolve, t
 
 DECLARED = {"/".join(path): sub for path, sub in walk()}
 
+
 def objects(schema: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Every subschema as written, with its place in the file."""
     if isinstance(schema, dict):
@@ -113,7 +114,9 @@ def classes() -> Iterator[tuple[str, type, set[str]]]:
     yield from _below("recipe", recipes.Recipe, load())
 
 
-def _below(place: str, cls: type, schema: Mapping[str, Any]) -> Iterator[tuple[str, type, set[str]]]:
+def _below(
+    place: str, cls: type, schema: Mapping[str, Any]
+) -> Iterator[tuple[str, type, set[str]]]:
     sections = recipes.TYPES if cls is recipes.Recipe else {}
     known = fields(schema, {})
     yield place, cls, set(known)

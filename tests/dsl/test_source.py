@@ -60,7 +60,7 @@ BAD_JSON = [
     ('{"a": ' + "9" * 5000 + "}", "a number too large", 1, 7),
     ("{'a': 1}", "a key must stand in double quotes", 1, 2),
     ("{a: 1}", "a key must stand in double quotes, found a", 1, 2),
-    ('{"a": \'x\'}', "a text in single quotes", 1, 7),
+    ("{\"a\": 'x'}", "a text in single quotes", 1, 7),
     ('{"a" 1}', "a colon is missing", 1, 6),
     ('{"a": 1 "b": 2}', "a comma is missing", 1, 9),
     ('{"a": }', "a value is missing before '}'", 1, 7),

@@ -27,7 +27,8 @@ from dsl.templates import (
 )
 
 CHATML_LIKE = (
-    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}"
+    "{% for m in messages %}"
+    "{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 LLAMA3_LIKE = """{{- bos_token }}
@@ -38,7 +39,8 @@ LLAMA3_LIKE = """{{- bos_token }}
     {%- set system = '' %}
     {%- set turns = messages %}
 {%- endif %}
-{{- '<|start|>system<|end|>\n\nToday is ' + strftime_now('%d %b %Y') + '\n\n' + system + '<|eot|>' }}
+{{- '<|start|>system<|end|>\n\nToday is ' + strftime_now('%d %b %Y') + '\n\n' }}
+{{- system + '<|eot|>' }}
 {%- if tools is not none %}{{- 'TOOLS' }}{%- endif %}
 {%- for turn in turns %}
     {{- '<|start|>' + turn.role + '<|end|>\n\n' + turn.content | trim + '<|eot|>' }}
@@ -196,9 +198,12 @@ def test_the_segments_make_the_text_of_transformers(
     turns = [turn.to_json() for turn in row.messages]
     oracle = tokenizers[name]
     assert joined(segments) == oracle.apply_chat_template(turns, tokenize=False)
-    assert prompt_of(row, CHAT, chat).rstrip() == oracle.apply_chat_template(
-        turns[:-1], tokenize=False, add_generation_prompt=True
-    ).rstrip()
+    assert (
+        prompt_of(row, CHAT, chat).rstrip()
+        == oracle.apply_chat_template(
+            turns[:-1], tokenize=False, add_generation_prompt=True
+        ).rstrip()
+    )
     answers = [text for text in texts[1::2]]
     found = trained(segments)
     assert len(found) == len(answers)
@@ -374,7 +379,9 @@ def test_free_text() -> None:
     assert prompt_of(ROW, template, chat) == "<s>Clause: The Lessee shall pay.\nPlain:"
     general = render(replace(ROW, general=True), template, chat)
     assert joined(general) == f"<s>{ROW.prompt}{ROW.completion}</s>"
-    talk = JinjaTemplate("jinja", "{% for m in messages[:-1] %}{{ m.content }};{% endfor %}", "{{ completion }}")
+    talk = JinjaTemplate(
+        "jinja", "{% for m in messages[:-1] %}{{ m.content }};{% endfor %}", "{{ completion }}"
+    )
     assert joined(render(example("a", "b", "c", "d"), talk, chat)) == "<s>a;b;c;d</s>"
 
 
@@ -436,7 +443,9 @@ def test_data_is_never_a_template(text: str) -> None:
 
 
 def test_names_and_faults_of_a_template() -> None:
-    assert undeclared("{{ b }}{% set c = a %}{{ c }}{% for d in range(3) %}{{ d }}{% endfor %}") == [
+    assert undeclared(
+        "{{ b }}{% set c = a %}{{ c }}{% for d in range(3) %}{{ d }}{% endfor %}"
+    ) == [
         "a",
         "b",
     ]

@@ -80,19 +80,19 @@ def test_all_problems_come_at_once_in_the_order_of_the_text() -> None:
 # ---------------------------------------------------------------- our walker against jsonschema
 
 WORDS = sorted(
-    {
-        key
-        for sub in [load(), *load()["$defs"].values()]
-        for key in sub.get("properties", {})
-    }
+    {key for sub in [load(), *load()["$defs"].values()] for key in sub.get("properties", {})}
 )
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["lora", "full", "off", "x"]),
-    lambda inner: st.lists(inner, max_size=2)
-    | st.dictionaries(st.sampled_from([*WORDS, "rnak"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from([*WORDS, "rnak"]), inner, max_size=4)
+    ),
     max_leaves=6,
 )
-KINDS = st.sampled_from(["lora", "qlora", "full", "chat", "jinja", "alpaca", "sft", "local", "nope"])
+KINDS = st.sampled_from(
+    ["lora", "qlora", "full", "chat", "jinja", "alpaca", "sft", "local", "nope"]
+)
 SECTIONS = st.fixed_dictionaries({}, optional={
     "type": KINDS,
     "rank": st.just(8),
@@ -107,9 +107,7 @@ SECTIONS = st.fixed_dictionaries({}, optional={
 @given(
     st.fixed_dictionaries(
         {},
-        optional={
-            section: SECTIONS for section in ("method", "template", "objective", "compute")
-        },
+        optional={section: SECTIONS for section in ("method", "template", "objective", "compute")},
     )
 )
 @settings(max_examples=200, deadline=None)
