@@ -48,13 +48,11 @@ def main(run_path: Path) -> None:
             if metric not in measured["metrics"]:
                 continue
             a, b = measured["metrics"][metric], theirs[suite]["metrics"][metric]
-            print(
-                f"  {metric:<8} base {span(a['base'])}  script {span(b['tuned'])}  ours {span(a['tuned'])}"
-            )
+            arms = f"base {span(a['base'])}  script {span(b['tuned'])}  ours {span(a['tuned'])}"
+            print(f"  {metric:<8} {arms}")
     trained = read_json(run.result)["seconds"].get("train")
-    print(
-        f"\ntraining: script {seconds:.0f} s, ours {trained} s (process start and validation included)"
-    )
+    said = "process start included, ours with validation"
+    print(f"\ntraining: script {seconds:.0f} s, ours {trained} s ({said})")
 
 
 def train(recipe: Any, base: Path, examples: Any, script: Any) -> float:

@@ -24,7 +24,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 def main(recipe: Path, rounds: int, rows: int) -> None:
     from dsl.rows import Example
-    from runner.bases import chat_format, fetch, tokenizer
+    from runner.bases import chat_format, tokenizer
+    from runner.bases.fetch import fetch
     from runner.data.prepare import read_examples
     from runner.data.tokens import encode_example
     from runner.read import planned, read

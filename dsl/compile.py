@@ -19,8 +19,8 @@ from dsl.methods import info, trainable_parameters
 from dsl.metrics import METRICS, expand_metrics
 from dsl.plan import DEVICE_SHARE, Estimate, Plan, Schedule, Targets, Tokens
 from dsl.problems import Path, Problem
-from dsl.recipe import Lora, Qlora, Quantization, Recipe, build, get, with_value
-from dsl.schema import Origin, fill
+from dsl.recipe import Lora, Qlora, Quantization, Recipe, get, with_value
+from dsl.schema import Origin
 from dsl.steps import order_steps
 
 GLOBAL_BATCH = 16
@@ -31,12 +31,6 @@ TOKENS_A_TURN = 5  # role marks and separators of a chat template
 VALIDATIONS_A_RUN = 5
 
 Pass = Callable[[Plan, Facts], Plan]
-
-
-def read(values: Mapping[str, Any]) -> tuple[Recipe, Mapping[Path, Origin]]:
-    """Valid values → Recipe with defaults, and where every value comes from."""
-    filled, origins = fill(values)
-    return build(filled), origins
 
 
 def compile(recipe: Recipe, origins: Mapping[Path, Origin], facts: Facts) -> Plan:

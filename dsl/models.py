@@ -190,6 +190,7 @@ def from_gguf(metadata: Mapping[str, Any]) -> Model:
     return _unregistered(model_type, values, where="GGUF", licence=licence)
 
 
+@cache
 def modules(model: Model) -> tuple[Linear, ...]:
     """Every linear module of the model in its own order, the head last."""
     family = _families()[model.family]

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from dsl.problems import Path
+from dsl.schema import Origin, fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +276,12 @@ def build(values: Mapping[str, Any]) -> Recipe:
     """Valid, filled values (see dsl.schema.fill) → Recipe."""
     recipe: Recipe = _build(Recipe, values)
     return recipe
+
+
+def read(values: Mapping[str, Any]) -> tuple[Recipe, Mapping[Path, Origin]]:
+    """Valid values → Recipe with defaults, and where every value comes from."""
+    filled, origins = fill(values)
+    return build(filled), origins
 
 
 def _build(cls: type, values: Mapping[str, Any]) -> Any:

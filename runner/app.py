@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dsl.compile import read as compiled
 from dsl.errors import InvalidRecipe, RunError
 from dsl.facts import Facts
+from dsl.recipe import read as compiled
 from dsl.rules import check
-from dsl.source import decode, parse
+from dsl.source import MAX_BYTES, decode, parse
 from dsl.validate import check_schema, locate
 from runner.probe import Surroundings, glance
 from runner.read import Read, planned
@@ -20,10 +20,10 @@ from runner.show import plan_lines, problem_lines
 
 RUNS = "RECIPE_RUNS"  # the variable by which the server's pages learn the folder of the runs
 SUFFIXES = (".json", ".yaml", ".yml")
+# the names by which a browser may call it: another site's name, pointed here, is refused
+HOSTS = ("127.0.0.1", "localhost")
 SETTINGS = {
     "server.address": "127.0.0.1",
-    # a page of another site that is led here by its name must not reach the app
-    "server.allowedHosts": "127.0.0.1,localhost",
     "server.enableXsrfProtection": "true",
     "server.enableStaticServing": "false",
     "server.fileWatcherType": "none",
@@ -46,6 +46,7 @@ def serve(port: int, runs: Path) -> int:
         raise RunError(f"{page} is missing", "install the package again")
     command = [sys.executable, "-m", "streamlit", "run", str(page), f"--server.port={port}"]
     command += [f"--{name}={value}" for name, value in SETTINGS.items()]
+    command += [f"--server.allowedHosts={host}" for host in HOSTS]
     server = subprocess.Popen(command, env=os.environ | {RUNS: str(runs.absolute())})
     try:
         return server.wait()
@@ -100,6 +101,8 @@ def plan_text(found: Read, runs: Path) -> str:
 
 def _is_recipe(path: Path) -> bool:
     try:
+        if path.stat().st_size > MAX_BYTES:  # a data file may be of any size
+            return False
         values = parse(text_of(path), path.name).values
     except (InvalidRecipe, OSError):
         return False

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsl import compile as compiler
 from dsl.errors import InvalidRecipe, RecipeError
 from dsl.facts import Facts
-from dsl.plan import Plan
 from dsl.problems import Path as RecipePath
 from dsl.problems import Problem, errors
 from dsl.recipe import Recipe
+from dsl.recipe import read as read_values
 from dsl.rules import check
 from dsl.schema import Origin
 from dsl.source import Source, decode, parse
@@ -23,6 +22,7 @@ from dsl.validate import check_schema, locate
 from runner.probe import Surroundings, glance, survey
 
 if TYPE_CHECKING:
+    from dsl.plan import Plan
     from runner.bases import Located
     from runner.data.prepare import Prepared
 
@@ -68,7 +68,7 @@ def read(
     problems = check_schema(source.values)
     if problems:
         return Read(source, around, tuple(locate(problems, source)), None, {}, Facts())
-    recipe, origins = compiler.read(source.values)
+    recipe, origins = read_values(source.values)
     facts, missing = glance(recipe, around)
     found = [*missing, *check(recipe, facts)]
     return Read(source, around, tuple(locate(found, source)), recipe, origins, facts)
@@ -77,6 +77,8 @@ def read(
 @contextmanager
 def planned(found: Read) -> Iterator[Planned]:
     """Reads all data and compiles. Raises InvalidRecipe, DataError."""
+    from dsl.compile import compile
+
     assert found.recipe is not None
     facts, prepared, located, problems = survey(found.recipe, found.around, found.facts)
     try:
@@ -84,7 +86,7 @@ def planned(found: Read) -> Iterator[Planned]:
         located_problems = tuple(locate(problems, found.source))
         if errors(located_problems):
             raise InvalidRecipe(located_problems)
-        plan = compiler.compile(found.recipe, found.origins, facts)
+        plan = compile(found.recipe, found.origins, facts)
         located_problems += tuple(locate(_does_not_fit(plan), found.source))
         yield Planned(
             found.source,

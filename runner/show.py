@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dsl.plan import Plan
 from dsl.problems import Path, Problem, dotted
 from dsl.recipe import to_json
 from dsl.schema import Origin
 from dsl.templates import Segment
 from runner.report.words import duration, size
+
+if TYPE_CHECKING:
+    from dsl.plan import Plan
 
 MARKS = {"error": "error", "warning": "warning", "info": "note"}
 
@@ -50,41 +52,57 @@ def plan_lines(plan: Plan, reasons: Mapping[str, str]) -> Iterator[str]:
 
 def _facts(plan: Plan, model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     recipe, training = plan.recipe, plan.recipe.training
-    yield "model", (
-        f"{model['name'] or recipe.model.base}, {model['parameters']:,} parameters, "
-        f"{model['licence'] or 'licence unknown'}"
+    yield (
+        "model",
+        (
+            f"{model['name'] or recipe.model.base}, {model['parameters']:,} parameters, "
+            f"{model['licence'] or 'licence unknown'}"
+        ),
     )
     if plan.targets:
         names = ", ".join(plan.targets.modules)
         yield "method", f"{_method(plan)} on {sum(plan.targets.modules.values())} layers ({names})"
-        yield "trainable", (
-            f"{plan.targets.trainable_parameters:,} parameters, {plan.targets.share:.2%} (exact)"
+        yield (
+            "trainable",
+            (f"{plan.targets.trainable_parameters:,} parameters, {plan.targets.share:.2%} (exact)"),
         )
     if plan.parts:
         parts = ", ".join(f"{part.rows:,} {name}" for name, part in plan.parts.items())
         yield "examples", f"{parts} (exact)"
     if plan.tokens:
-        yield "tokens", (
-            f"{plan.tokens.total:,} an epoch, {plan.tokens.trained:,} of them trained "
-            f"({plan.tokens.how})"
+        yield (
+            "tokens",
+            (
+                f"{plan.tokens.total:,} an epoch, {plan.tokens.trained:,} of them trained "
+                f"({plan.tokens.how})"
+            ),
         )
     if plan.schedule:
         batch = f"{training.micro_batch_size} x {training.gradient_accumulation_steps} examples"
-        yield "training", (
-            f"{plan.schedule.steps} steps of {batch}, {plan.schedule.warmup_steps} of them "
-            f"warm-up, learning rate {training.learning_rate:g}, {training.schedule}"
+        yield (
+            "training",
+            (
+                f"{plan.schedule.steps} steps of {batch}, {plan.schedule.warmup_steps} of them "
+                f"warm-up, learning rate {training.learning_rate:g}, {training.schedule}"
+            ),
         )
         if plan.parts.get("validation") and plan.parts["validation"].rows:
             yield "", f"validation and checkpoint every {training.eval_steps} steps"
     if plan.estimate:
         memory = plan.estimate.memory
         fits = "fits" if plan.estimate.fits else "DOES NOT FIT"
-        yield "memory", (
-            f"about {size(memory.total)} of {size(plan.estimate.device_bytes)}: {fits} (estimated)"
+        yield (
+            "memory",
+            (
+                f"about {size(memory.total)} of {size(plan.estimate.device_bytes)}: {fits} (estimated)"
+            ),
         )
-        yield "", (
-            f"weights {size(memory.weights)}, trained {size(memory.trainable)}, activations "
-            f"{size(memory.activations)}, logits {size(memory.logits)}"
+        yield (
+            "",
+            (
+                f"weights {size(memory.weights)}, trained {size(memory.trainable)}, activations "
+                f"{size(memory.activations)}, logits {size(memory.logits)}"
+            ),
         )
         low, high = plan.estimate.total_seconds
         yield "time", f"{duration(low)} to {duration(high)} on {plan.estimate.device} (estimated)"

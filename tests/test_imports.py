@@ -102,7 +102,8 @@ def test_the_language_loads_nothing_heavy() -> None:
 def test_validating_and_planning_load_nothing_heavy() -> None:
     loaded = loaded_after(
         "from pathlib import Path\n"
-        "from dsl.compile import compile, read\n"
+        "from dsl.compile import compile\n"
+        "from dsl.recipe import read\n"
         "from dsl.facts import Facts\n"
         "from dsl.rules import check\n"
         "from dsl.source import decode, parse\n"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from runner.bases.cache import hashes, root, verify
-from runner.bases.fetch import fetch
 from runner.bases.locate import Located, locate
 from runner.bases.tokens import chat_format, tokenizer
 
-__all__ = ["Located", "chat_format", "fetch", "hashes", "locate", "root", "tokenizer", "verify"]
+__all__ = ["Located", "chat_format", "hashes", "locate", "root", "tokenizer", "verify"]

@@ -84,7 +84,8 @@ def quiet() -> None:
 
 
 def fetch_model(job: Job) -> bool:
-    from runner.bases import fetch, locate
+    from runner.bases import locate
+    from runner.bases.fetch import fetch
 
     model, folder = job.recipe.model, Path(job.facts["recipe_folder"])
     fetch(

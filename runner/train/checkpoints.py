@@ -71,6 +71,20 @@ def latest(folders: Iterable[Path]) -> tuple[Path | None, list[str]]:
     return None, passed
 
 
+def result_of(folder: Path) -> Path | None:
+    """The checkpoint whose weights are the result, if training had ended at this one; else None.
+
+    A kill may come between the last checkpoint and the result: transformers would train on.
+    """
+    state = json.loads((folder / "trainer_state.json").read_text("utf-8"))
+    stopping = state["stateful_callbacks"].get("EarlyStoppingCallback")
+    patience = stopping and stopping["args"]["early_stopping_patience"]
+    spent = stopping and stopping["attributes"]["early_stopping_patience_counter"]
+    if state["global_step"] < state["max_steps"] and not (stopping and spent >= patience):
+        return None
+    return Path(state["best_model_checkpoint"] or folder)
+
+
 def prune(folder: Path, keep: int, best: str | None) -> None:
     """Removes all but the newest `keep` whole checkpoints and the best one."""
     found = in_order([folder])

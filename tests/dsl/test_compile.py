@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsl.compile import PASSES, compile, read
+from dsl.compile import PASSES, compile
 from dsl.errors import InvalidRecipe
 from dsl.facts import Facts, Hardware, Momentary, PartFacts, SourceFacts, TokenFacts
 from dsl.models import find
 from dsl.plan import Plan, fingerprint
-from dsl.recipe import to_json
+from dsl.recipe import read, to_json
 from dsl.rules import check
 
 ROOT = Path(__file__).parents[2]
@@ -141,7 +141,8 @@ def test_the_same_input_gives_the_same_plan(name: str) -> None:
 def test_another_process_with_other_hashes_gives_the_same_text() -> None:
     values = LEGAL | {"eval": {"suites": {name: {} for name in ("b", "a", "domain", "z")}}}
     script = (
-        "import json, sys; from dsl.compile import compile, read; from dsl.facts import Facts;"
+        "import json, sys; from dsl.compile import compile; from dsl.facts import Facts;"
+        "from dsl.recipe import read;"
         "print(json.dumps(compile(*read(json.loads(sys.argv[1])), Facts()).to_json()))"
     )
     texts = {

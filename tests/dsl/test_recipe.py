@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsl.compile import read
 from dsl.edit import patched
 from dsl.problems import from_dotted, set_value
 from dsl.recipe import (
@@ -20,6 +19,7 @@ from dsl.recipe import (
     Qlora,
     build,
     get,
+    read,
     to_json,
     with_value,
 )

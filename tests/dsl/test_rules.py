@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from dsl import models
-from dsl.compile import read
 from dsl.edit import patched
 from dsl.facts import Facts, Hardware, Momentary, SourceFacts
 from dsl.problems import Problem, dotted, from_dotted, set_value
+from dsl.recipe import read
 from dsl.rules import RULES, check, is_local
 from dsl.validate import check_schema
 

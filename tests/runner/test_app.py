@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import socket
@@ -10,8 +11,10 @@ import sys
 import time
 import urllib.request
 from contextlib import suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
+from dsl.source import MAX_BYTES
 from runner.app import recipes
 
 
@@ -37,6 +40,9 @@ def test_the_server_listens_on_this_machine_alone_and_ends_on_interrupt(tmp_path
     try:
         assert answer(f"http://127.0.0.1:{port}/_stcore/health") == "ok"
         assert listening(port) == {"0100007F"}
+        # a name that another site points here must not open the app's connection
+        assert handshake(port, f"127.0.0.1:{port}") == 101
+        assert handshake(port, f"elsewhere.example:{port}") == 403
     finally:
         os.killpg(process.pid, signal.SIGINT)
         said, _ = process.communicate(timeout=60)
@@ -50,6 +56,19 @@ def answer(url: str) -> str:
             return str(response.read().decode())
         time.sleep(0.1)
     raise AssertionError(f"{url} does not answer")
+
+
+def handshake(port: int, host: str) -> int:
+    """Status of the answer to a websocket handshake that names this host."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    headers = {"Host": host, "Origin": f"http://{host}", "Connection": "Upgrade"}
+    headers |= {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    headers |= {"Sec-WebSocket-Key": base64.b64encode(bytes(16)).decode()}
+    connection.request("GET", "/_stcore/stream", headers=headers)
+    try:
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def listening(port: int) -> set[str]:
@@ -75,6 +94,7 @@ def test_recipes_are_told_from_other_files(tmp_path: Path) -> None:
         "broken.json": "{",
         "other.json": "{}",
         "data.jsonl": valid,
+        "large.json": valid + " " * MAX_BYTES,
     }.items():
         (tmp_path / name).write_text(text, "utf-8")
     found = [str(path.relative_to(tmp_path)) for path in recipes(tmp_path)]

@@ -29,8 +29,9 @@ from hypothesis import strategies as st
 import dsl
 from dsl.errors import ModelError
 from dsl.models import MODELS, Model, from_config, from_gguf
-from runner.bases import Located, chat_format, fetch, gguf, hashes, locate, tokenizer, verify
+from runner.bases import Located, chat_format, gguf, hashes, locate, tokenizer, verify
 from runner.bases.cache import build
+from runner.bases.fetch import fetch
 
 ROOT = Path(dsl.__file__).parents[1]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -550,6 +551,7 @@ BUILDER = """
 import sys, time
 from pathlib import Path
 from runner.bases.cache import build
+from runner.bases.fetch import fetch
 
 def fill(folder, scratch):
     (folder / "config.json").write_text("{}")
@@ -670,7 +672,8 @@ FETCH = """
 import sys
 from pathlib import Path
 from dsl.errors import ModelError
-from runner.bases import fetch, locate
+from runner.bases import locate
+from runner.bases.fetch import fetch
 mode, *revisions = sys.argv[1:]
 for revision in revisions:
     located = locate("org/tiny", revision, Path(), {})

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dsl.compile import read as read_recipe
 from dsl.recipe import Recipe
+from dsl.recipe import read as read_recipe
 from dsl.rows import Example, Message
 from runner.bases import chat_format, tokenizer
 from runner.data.prepare import prepare
@@ -56,9 +56,7 @@ def plain_recipe(tiny_recipe: Callable[..., dict[str, Any]]) -> Callable[..., Re
 
 
 @pytest.fixture(scope="module")
-def encoded(
-    tiny_model: Path, plain_recipe: Callable[..., Recipe]
-) -> Callable[..., Encoded]:
+def encoded(tiny_model: Path, plain_recipe: Callable[..., Recipe]) -> Callable[..., Encoded]:
     chat, words = chat_format(tiny_model, "2026-01-01"), tokenizer(tiny_model)
     template = plain_recipe().template
 
@@ -156,7 +154,9 @@ def test_rows_without_targets_are_dropped_and_told(
     parts = {part: tmp_path / "data" / f"{part}.parquet" for part in ("train", "validation")}
     summaries = tokenise(recipe, chat, tokenizer(tiny_model), parts, tmp_path / "tokens")
     train = summaries["train"]
-    names = {row["id"]: example for row, example in zip(rows, ("whole", "cut", "dropped"), strict=True)}
+    names = {
+        row["id"]: example for row, example in zip(rows, ("whole", "cut", "dropped"), strict=True)
+    }
     assert [names.get(i.split(":")[-1], i) for i in train.dropped] == ["dropped"]
     assert sorted(names.get(i.split(":")[-1], i) for i in train.cut) == ["cut", "dropped"]
     written = read_tokens(tmp_path / "tokens" / "train.parquet")
