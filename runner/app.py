@@ -8,13 +8,9 @@ import sys
 from pathlib import Path
 
 from dsl.errors import InvalidRecipe, RunError
-from dsl.facts import Facts
-from dsl.recipe import read as compiled
-from dsl.rules import check
 from dsl.source import MAX_BYTES, decode, parse
-from dsl.validate import check_schema, locate
-from runner.probe import Surroundings, glance
-from runner.read import Read, planned
+from runner.probe import Surroundings
+from runner.read import Read, judge, planned
 from runner.reasons import reasons
 from runner.show import plan_lines, problem_lines
 
@@ -72,18 +68,12 @@ def text_of(path: Path) -> str:
     return decode(path.read_bytes(), path.name)
 
 
-def judge(text: str, name: str, folder: Path) -> Read:
+def draft(text: str, name: str, folder: Path) -> Read:
     """A draft as 'recipe validate' sees a file of this name in `folder`.
 
     Raises InvalidRecipe where the text cannot be parsed.
     """
-    source, around = parse(text, name), Surroundings(folder)
-    if problems := check_schema(source.values):
-        return Read(source, around, tuple(locate(problems, source)), None, {}, Facts())
-    recipe, origins = compiled(source.values)
-    facts, missing = glance(recipe, around)
-    found = locate([*missing, *check(recipe, facts)], source)
-    return Read(source, around, tuple(found), recipe, origins, facts)
+    return judge(parse(text, name), Surroundings(folder))
 
 
 def plan_text(found: Read, runs: Path) -> str:

@@ -31,6 +31,8 @@ def copy_example(name: str, into: Path) -> list[Path]:
         source["path"] for part in data.values() if isinstance(part, list) for source in part
     ]
     files = [recipe.name, *dict.fromkeys(sources)]
+    # two examples may share their data: a file that is the same already is left alone
+    files = [file for file in files if not _same(_home() / file, into / file)]
     taken = [file for file in files if (into / file).exists()]
     if taken:
         raise RunError(f"{into / taken[0]} is there already", "choose another folder with --into")
@@ -41,6 +43,10 @@ def copy_example(name: str, into: Path) -> list[Path]:
         shutil.copyfile(_home() / file, target)
         written.append(target)
     return written
+
+
+def _same(left: Path, right: Path) -> bool:
+    return right.is_file() and left.read_bytes() == right.read_bytes()
 
 
 def _home() -> Path:

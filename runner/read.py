@@ -64,9 +64,12 @@ def read(
 ) -> Read:
     """Schema, then rules with what a glance at the world tells. InvalidRecipe for bad text."""
     source = _with_sets(parse(_text(path), path.name), sets)
-    around = Surroundings(path.resolve().parent, allowed, remote)
-    problems = check_schema(source.values)
-    if problems:
+    return judge(source, Surroundings(path.resolve().parent, allowed, remote))
+
+
+def judge(source: Source, around: Surroundings) -> Read:
+    """The problems of a parsed recipe: the schema's, or where it holds those of the rules."""
+    if problems := check_schema(source.values):
         return Read(source, around, tuple(locate(problems, source)), None, {}, Facts())
     recipe, origins = read_values(source.values)
     facts, missing = glance(recipe, around)
@@ -178,6 +181,15 @@ def _with_sets(source: Source, sets: tuple[str, ...]) -> Source:
     return replace(changed, name=source.name)
 
 
+def _smaller(plan: Plan) -> str:
+    """What is left to make a plan fit, the cheapest change first."""
+    recipe = plan.recipe
+    ways = [] if recipe.model.quantization else ["method qlora"]
+    if (recipe.training.micro_batch_size or 1) > 1:
+        ways.insert(0, "micro_batch_size 1")
+    return f"try {', '.join([*ways, 'a shorter max_length'])} or a smaller model"
+
+
 def _does_not_fit(plan: Plan) -> list[Problem]:
     if plan.estimate is None or plan.estimate.fits:
         return []
@@ -188,7 +200,7 @@ def _does_not_fit(plan: Plan) -> list[Problem]:
         Problem(
             ("training", "micro_batch_size"),
             f"about {size(needed)} are needed, {plan.estimate.device} has {size(there)}",
-            "try method qlora, a shorter max_length, or a smaller model",
+            _smaller(plan),
             severity="warning",
         )
     ]

@@ -52,60 +52,34 @@ def plan_lines(plan: Plan, reasons: Mapping[str, str]) -> Iterator[str]:
 
 def _facts(plan: Plan, model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     recipe, training = plan.recipe, plan.recipe.training
-    yield (
-        "model",
-        (
-            f"{model['name'] or recipe.model.base}, {model['parameters']:,} parameters, "
-            f"{model['licence'] or 'licence unknown'}"
-        ),
-    )
-    if plan.targets:
-        names = ", ".join(plan.targets.modules)
-        yield "method", f"{_method(plan)} on {sum(plan.targets.modules.values())} layers ({names})"
-        yield (
-            "trainable",
-            (f"{plan.targets.trainable_parameters:,} parameters, {plan.targets.share:.2%} (exact)"),
-        )
+    name, licence = model["name"] or recipe.model.base, model["licence"] or "licence unknown"
+    yield "model", f"{name}, {model['parameters']:,} parameters, {licence}"
+    if targets := plan.targets:
+        layers, names = sum(targets.modules.values()), ", ".join(targets.modules)
+        yield "method", f"{_method(plan)} on {layers} layers ({names})"
+        count = f"{targets.trainable_parameters:,} parameters, {targets.share:.2%}"
+        yield "trainable", f"{count} (exact)"
     if plan.parts:
         parts = ", ".join(f"{part.rows:,} {name}" for name, part in plan.parts.items())
         yield "examples", f"{parts} (exact)"
-    if plan.tokens:
-        yield (
-            "tokens",
-            (
-                f"{plan.tokens.total:,} an epoch, {plan.tokens.trained:,} of them trained "
-                f"({plan.tokens.how})"
-            ),
-        )
-    if plan.schedule:
+    if tokens := plan.tokens:
+        count = f"{tokens.total:,} an epoch, {tokens.trained:,} of them trained"
+        yield "tokens", f"{count} ({tokens.how})"
+    if schedule := plan.schedule:
         batch = f"{training.micro_batch_size} x {training.gradient_accumulation_steps} examples"
-        yield (
-            "training",
-            (
-                f"{plan.schedule.steps} steps of {batch}, {plan.schedule.warmup_steps} of them "
-                f"warm-up, learning rate {training.learning_rate:g}, {training.schedule}"
-            ),
-        )
-        if plan.parts.get("validation") and plan.parts["validation"].rows:
-            yield "", f"validation and checkpoint every {training.eval_steps} steps"
-    if plan.estimate:
-        memory = plan.estimate.memory
-        fits = "fits" if plan.estimate.fits else "DOES NOT FIT"
-        yield (
-            "memory",
-            (
-                f"about {size(memory.total)} of {size(plan.estimate.device_bytes)}: {fits} (estimated)"
-            ),
-        )
-        yield (
-            "",
-            (
-                f"weights {size(memory.weights)}, trained {size(memory.trainable)}, activations "
-                f"{size(memory.activations)}, logits {size(memory.logits)}"
-            ),
-        )
-        low, high = plan.estimate.total_seconds
-        yield "time", f"{duration(low)} to {duration(high)} on {plan.estimate.device} (estimated)"
+        rate = f"learning rate {training.learning_rate:g}, {training.schedule}"
+        yield "training", f"{schedule.steps} steps of {batch}, {rate}"
+        every = f"validation and checkpoint every {training.eval_steps}"
+        validates = plan.parts["validation"].rows > 0 if "validation" in plan.parts else False
+        yield "", f"{schedule.warmup_steps} steps of warm-up{', ' + every if validates else ''}"
+    if estimate := plan.estimate:
+        held, fits = estimate.memory, "fits" if estimate.fits else "DOES NOT FIT"
+        there = size(estimate.device_bytes)
+        yield "memory", f"about {size(held.total)} of {there}: {fits} (estimated)"
+        yield "", f"weights {size(held.weights)}, trained {size(held.trainable)}"
+        yield "", f"activations {size(held.activations)}, logits {size(held.logits)}"
+        low, high = estimate.total_seconds
+        yield "time", f"{duration(low)} to {duration(high)} on {estimate.device} (estimated)"
 
 
 def _method(plan: Plan) -> str:

@@ -13,7 +13,7 @@ from dsl.edit import apply
 from dsl.errors import InvalidRecipe, RecipeError
 from dsl.problems import Change, Problem, dotted, errors, from_pointer
 from dsl.source import Source
-from runner.app import judge, plan_text, recipes, runs_folder, text_of
+from runner.app import draft, plan_text, recipes, runs_folder, text_of
 from runner.read import Read
 from runner.show import count_line
 
@@ -59,7 +59,7 @@ def _open(known: dict[str, Path]) -> None:
 
 def _judged(text: str, path: Path) -> Read | None:
     try:
-        return judge(text, path.name, path.parent)
+        return draft(text, path.name, path.parent)
     except InvalidRecipe as error:
         _problems(error.problems, None)
         return None

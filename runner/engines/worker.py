@@ -122,6 +122,7 @@ def train_model(job: Job) -> bool:
             checkpoints=job.run.checkpoints(job.attempt).relative_to(job.run.path),
             output=job.run.adapter if info(job.recipe.method).adapter else job.run.model,
             resume=resume,
+            trainable=(job.plan.get("targets") or {}).get("trainable_parameters"),
             stop=job.stop,
             events=job.events,
         )

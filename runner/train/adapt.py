@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from dsl.recipe import Full, Lora, Recipe
+
+VISION = r"(.*\.)?(vision_tower|vision_model|multi_modal_projector)\..*"
 
 
 def adapt(model: Any, recipe: Recipe) -> Any:
@@ -25,6 +28,8 @@ def _lora(model: Any, recipe: Recipe) -> Any:
         lora_alpha=method.alpha,
         lora_dropout=method.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
+        # plans count the text part; "all-linear" would reach into a model's vision tower too
+        exclude_modules=VISION if _sees(model) else None,
         use_rslora=method.use_rslora,
         use_dora=method.use_dora,
     )
@@ -32,6 +37,10 @@ def _lora(model: Any, recipe: Recipe) -> Any:
         # with a frozen embedding the first checkpoint would see no input that needs a gradient
         model.enable_input_require_grads()
     return get_peft_model(model, config)
+
+
+def _sees(model: Any) -> bool:
+    return any(re.fullmatch(VISION, name) for name, _ in model.named_modules())
 
 
 def _full(model: Any, recipe: Recipe) -> Any:

@@ -25,7 +25,7 @@ class TrainJob:
     """What training reads and where it writes. `tokens`: part → {id, input_ids, labels}.
 
     `root` is the run's folder; `checkpoints` and `resume`, a whole checkpoint or None, are
-    relative to it. `stop` is asked after every optimizer step.
+    relative to it. `trainable` is the plan's count of parameters. `stop` is asked after every optimizer step.
     """
 
     recipe: Recipe
@@ -37,6 +37,7 @@ class TrainJob:
     resume: Path | None
     stop: Callable[[], bool]
     events: EventLog
+    trainable: int | None = None
 
 
 def train(job: TrainJob) -> bool:
@@ -48,6 +49,7 @@ def train(job: TrainJob) -> bool:
     recipe = job.recipe
     model = adapt(load_model(recipe, job.base, training=True), recipe)
     tokenizer = load_tokenizer(job.base)
+    _check_count(model, job)
     # the trainer notes the best checkpoint by its path: a relative one outlives a moved run
     with chdir(job.root):
         trainer = make_trainer(job, model, tokenizer)
@@ -343,6 +345,14 @@ def peak_bytes() -> int:
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _check_count(model: Any, job: TrainJob) -> None:
+    """The plan promised an exact count: another one means that other layers are trained."""
+    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if job.trainable is not None and count != job.trainable:
+        text = f"{count:,} parameters are trained; the plan said {job.trainable:,}"
+        job.events("message", level="warning", text=text)
 
 
 def _check_finite(trainer: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-from runner.app import judge
+from runner.app import draft
 
 
 def texts(app: AppTest) -> str:
@@ -62,7 +62,7 @@ def test_problems_are_those_of_the_command_line(app: AppTest, folder: Path) -> N
     values["training"]["epochs"] = -1
     text = json.dumps(values, indent=1)
     app.text_area(key="text").set_value(text).run()
-    expected = judge(text, "pasted.json", folder).problems
+    expected = draft(text, "pasted.json", folder).problems
     assert expected and all(problem.message in texts(app) for problem in expected)
 
 
