@@ -65,8 +65,9 @@ def train_ours(recipe: Any, base: Path, examples: Any, tokens: Any, folder: Path
 
     from runner.runs.events import EventLog
     from runner.train.adapt import adapt
+    from runner.train.job import TrainJob
     from runner.train.load import load_model, load_tokenizer
-    from runner.train.loop import TrainJob, make_trainer
+    from runner.train.trainer import make_trainer
 
     columns = {
         "id": [row.id for row in tokens],

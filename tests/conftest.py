@@ -16,7 +16,6 @@ import pytest
 import dsl
 
 ROOT = Path(dsl.__file__).parents[1]
-RECIPE_COMMAND = (sys.executable, "-c", "from runner.cli import main; main(prog_name='recipe')")
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -60,12 +59,19 @@ def environment(recipe_cache: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def start(environment: dict[str, str]) -> Callable[..., subprocess.Popen[str]]:
+def recipe_command() -> list[str]:
+    return [sys.executable, "-c", "from runner.cli import main; main(prog_name='recipe')"]
+
+
+@pytest.fixture(scope="session")
+def start(
+    recipe_command: list[str], environment: dict[str, str]
+) -> Callable[..., subprocess.Popen[str]]:
     """start('run', 'tiny.json', cwd=folder) → the process of the command line."""
 
     def started(*words: str, cwd: Path, **environ: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*RECIPE_COMMAND, *words],
+            [*recipe_command, *words],
             cwd=cwd,
             env=environment | environ,
             stdin=subprocess.DEVNULL,

@@ -10,41 +10,16 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dsl.errors import Interrupted, RecipeError
-from dsl.recipe import Recipe, build
+from dsl.recipe import build
+from runner.engines.task import Task
 from runner.runs.events import EventLog
 from runner.runs.process import Heartbeat
 from runner.runs.store import RunFolder, read_json
 
 STOPPED = 143
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One step of one run."""
-
-    run: RunFolder
-    plan: dict[str, Any]
-    recipe: Recipe
-    attempt: int
-    events: EventLog
-    stop: Callable[[], bool]
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What the supervisor recorded for its children."""
-        return read_json(self.run.attempt(self.attempt) / "job.json")
-
-    @property
-    def base(self) -> Path:
-        return Path(self.facts["base"])
-
-    def fingerprint(self, step: str) -> str:
-        return next(str(s["fingerprint"]) for s in self.plan["steps"] if s["name"] == step)
 
 
 def main(arguments: list[str]) -> int:
@@ -56,8 +31,8 @@ def main(arguments: list[str]) -> int:
         recipe = build(plan["recipe"])
         with Heartbeat(run, step, number) as heart:
             quiet()
-            job = Job(run, plan, recipe, number, events, heart.stopping)
-            return 0 if STEPS[step](job) else STOPPED
+            task = Task(run, plan, recipe, number, events, heart.stopping)
+            return 0 if STEPS[step](task) else STOPPED
     except (Interrupted, KeyboardInterrupt):
         return STOPPED
     except RecipeError as error:
@@ -83,71 +58,72 @@ def quiet() -> None:
         os.environ[name] = "1"
 
 
-def fetch_model(job: Job) -> bool:
+def fetch_model(task: Task) -> bool:
     from runner.bases import locate
     from runner.bases.fetch import fetch
 
-    model, folder = job.recipe.model, Path(job.facts["recipe_folder"])
+    model, folder = task.recipe.model, Path(task.facts["recipe_folder"])
     fetch(
         locate(model.base, model.revision, folder),
-        offline=job.facts["offline"],
-        progress=lambda text: job.events("message", level="info", text=text),
+        offline=task.facts["offline"],
+        progress=lambda text: task.events("message", level="info", text=text),
     )
     return True
 
 
-def train_model(job: Job) -> bool:
+def train_model(task: Task) -> bool:
     from dsl.methods import info
     from runner.data.tokens import read_tokens
     from runner.train.checkpoints import latest
+    from runner.train.job import TrainJob
     from runner.train.load import prepare_process
-    from runner.train.loop import TrainJob, train
+    from runner.train.loop import train
 
     os.environ["HF_HUB_OFFLINE"] = "1"
-    prepare_process(job.recipe)
-    folders = [folder / "checkpoints" for folder in job.run.attempts()]
+    prepare_process(task.recipe)
+    folders = [folder / "checkpoints" for folder in task.run.attempts()]
     resume, passed = latest(folders)
     for sentence in passed:
-        job.events("message", level="warning", text=sentence)
+        task.events("message", level="warning", text=sentence)
     if resume:
-        resume = resume.relative_to(job.run.path)
-        job.events("resumed", path=str(resume))
-    parts = {part: job.run.tokens / f"{part}.parquet" for part in ("train", "validation")}
+        resume = resume.relative_to(task.run.path)
+        task.events("resumed", path=str(resume))
+    parts = {part: task.run.tokens / f"{part}.parquet" for part in ("train", "validation")}
     return train(
         TrainJob(
-            recipe=job.recipe,
-            base=job.base,
+            recipe=task.recipe,
+            base=task.base,
             tokens={part: read_tokens(path) for part, path in parts.items() if path.exists()},
-            root=job.run.path,
-            checkpoints=job.run.checkpoints(job.attempt).relative_to(job.run.path),
-            output=job.run.adapter if info(job.recipe.method).adapter else job.run.model,
+            root=task.run.path,
+            checkpoints=task.run.checkpoints(task.attempt).relative_to(task.run.path),
+            output=task.run.adapter if info(task.recipe.method).adapter else task.run.model,
             resume=resume,
-            trainable=(job.plan.get("targets") or {}).get("trainable_parameters"),
-            stop=job.stop,
-            events=job.events,
+            trainable=(task.plan.get("targets") or {}).get("trainable_parameters"),
+            stop=task.stop,
+            events=task.events,
         )
     )
 
 
-def evaluate(job: Job) -> bool:
+def evaluate(task: Task) -> bool:
     from runner.evals.compare import compare
     from runner.train.load import prepare_process
 
     os.environ["HF_HUB_OFFLINE"] = "1"
-    prepare_process(job.recipe)
-    compare(job)
+    prepare_process(task.recipe)
+    compare(task)
     return True
 
 
-def export_merged(job: Job) -> bool:
+def export_merged(task: Task) -> bool:
     from runner.release.exporters import merge
 
     os.environ["HF_HUB_OFFLINE"] = "1"
-    merge(job.recipe, job.base, job.run.adapter, job.run.exports / "merged")
+    merge(task.recipe, task.base, task.run.adapter, task.run.exports / "merged")
     return True
 
 
-STEPS: dict[str, Callable[[Job], bool]] = {
+STEPS: dict[str, Callable[[Task], bool]] = {
     "model": fetch_model,
     "train": train_model,
     "evaluate": evaluate,

@@ -25,15 +25,15 @@ from runner.runs.store import read_json, write_bytes
 from runner.train.load import load_model, load_tokenizer
 
 if TYPE_CHECKING:
-    from runner.engines.worker import Job
+    from runner.engines.task import Task
 
 
-def compare(job: Job) -> None:
+def compare(task: Task) -> None:
     """Answers every suite with base and tuned and writes evals/<fingerprint>/."""
-    recipe = job.recipe
-    questions = {name: ask(job, suite) for name, suite in recipe.eval.suites.items()}
-    words = load_tokenizer(job.base)
-    stops = stop_tokens(job.base, words, chat_format(job.base, _date(job)).eos)
+    recipe = task.recipe
+    questions = {name: ask(task, suite) for name, suite in recipe.eval.suites.items()}
+    words = load_tokenizer(task.base)
+    stops = stop_tokens(task.base, words, chat_format(task.base, _date(task)).eos)
 
     def answer(model: Any, arm: str) -> dict[str, list[Prediction]]:
         return {
@@ -46,26 +46,26 @@ def compare(job: Job) -> None:
                 stops,
                 answers=needs_generation(recipe.eval.suites[name]),
                 seed=recipe.training.seed,
-                progress=partial(_progress, job, f"{name}, {arm}"),
+                progress=partial(_progress, task, f"{name}, {arm}"),
             )
             for name, asked in questions.items()
         }
 
     model = None
-    stored = base_answers_file(job)
+    stored = base_answers_file(task)
     base = _read_answers(stored)
     if base is None:
         # on the untouched base, before anything is wrapped: exact for every method
-        model = load_model(recipe, job.base, training=False)
+        model = load_model(recipe, task.base, training=False)
         base = answer(model, "base")
         _write_answers(stored, base)
     else:
-        job.events("message", level="info", text="answers of the base are served from the cache")
+        task.events("message", level="info", text="answers of the base are served from the cache")
     if not info(recipe.method).adapter:
         model = None  # two whole models need not be in memory at once
-    tuned = answer(_tuned(job, model), "tuned")
+    tuned = answer(_tuned(task, model), "tuned")
     write_evaluation(
-        job.run.evaluation(job.fingerprint("evaluate")),
+        task.run.evaluation(task.fingerprint("evaluate")),
         [
             Answers(
                 name,
@@ -81,11 +81,11 @@ def compare(job: Job) -> None:
     )
 
 
-def _progress(job: Job, what: str, done: int, total: int) -> None:
+def _progress(task: Task, what: str, done: int, total: int) -> None:
     """Tells how far it is; the place where a wish to stop is granted."""
-    if job.stop():
+    if task.stop():
         raise Interrupted("stopped during the evaluation")
-    job.events("progress", what=what, done=done, total=total)
+    task.events("progress", what=what, done=done, total=total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +98,17 @@ class Question:
     target: Encoded
 
 
-def ask(job: Job, suite: Suite) -> list[Question]:
+def ask(task: Task, suite: Suite) -> list[Question]:
     """The questions of a suite. The whole answer is judged, however long: only training cuts."""
     chat, tokens, template = (
-        chat_format(job.base, _date(job)),
-        tokenizer(job.base),
-        job.recipe.template,
+        chat_format(task.base, _date(task)),
+        tokenizer(task.base),
+        task.recipe.template,
     )
-    context = job.plan["model"]["context"]
-    room = max(1, context - job.recipe.eval.generation.max_new_tokens)
+    context = task.plan["model"]["context"]
+    room = max(1, context - task.recipe.eval.generation.max_new_tokens)
     found = []
-    for example in chosen(read_examples(job.run.part(suite.data)), suite):
+    for example in chosen(read_examples(task.run.part(suite.data)), suite):
         text = prompt_of(example, template, chat)
         prompt = tokens.encode(text, add_special_tokens=False).ids
         target = encode_example(example, template, chat, "last", tokens, max_length=context)
@@ -116,13 +116,13 @@ def ask(job: Job, suite: Suite) -> list[Question]:
     return found
 
 
-def _tuned(job: Job, model: Any) -> Any:
-    if not info(job.recipe.method).adapter:
-        return load_model(job.recipe, job.run.model, training=False)
+def _tuned(task: Task, model: Any) -> Any:
+    if not info(task.recipe.method).adapter:
+        return load_model(task.recipe, task.run.model, training=False)
     from peft import PeftModel
 
-    model = model or load_model(job.recipe, job.base, training=False)
-    return PeftModel.from_pretrained(model, str(job.run.adapter))
+    model = model or load_model(task.recipe, task.base, training=False)
+    return PeftModel.from_pretrained(model, str(task.run.adapter))
 
 
 def stop_tokens(folder: Path, words: Any, eos: str) -> list[int]:
@@ -135,20 +135,20 @@ def stop_tokens(folder: Path, words: Any, eos: str) -> list[int]:
     return sorted(token for token in ids if token is not None)
 
 
-def base_answers_file(job: Job) -> Path:
+def base_answers_file(task: Task) -> Path:
     """Where the base's answers are cached. The key covers all that they depend on, not training."""
-    recipe = job.plan["recipe"]
-    inputs = next(s["inputs"] for s in job.plan["steps"] if s["name"] == "evaluate")
+    recipe = task.plan["recipe"]
+    inputs = next(s["inputs"] for s in task.plan["steps"] if s["name"] == "evaluate")
     key = fingerprint(
         {
             "inputs": inputs,
-            "data": job.fingerprint("data"),
-            "base": job.fingerprint("model"),
+            "data": task.fingerprint("data"),
+            "base": task.fingerprint("model"),
             "model": recipe["model"],
             "seed": recipe["training"]["seed"],
             "compute": recipe["compute"],
-            "date": _date(job),
-            "versions": read_json(job.run.lock)["versions"],
+            "date": _date(task),
+            "versions": read_json(task.run.lock)["versions"],
         }
     )
     return cache.root() / "answers" / f"{key}.json"
@@ -174,5 +174,5 @@ def _tokens(tokens: list[int] | None) -> tuple[int, ...] | None:
     return None if tokens is None else tuple(tokens)
 
 
-def _date(job: Job) -> str:
-    return str(read_json(job.run.lock)["date"])
+def _date(task: Task) -> str:
+    return str(read_json(task.run.lock)["date"])

@@ -1,1 +1,1 @@
-"""Training: load, adapt, loop. TRL's trainer does the work; the loss is ours."""
+"""Training: load, adapt, trainer, loop. TRL's trainer does the work; the loss is ours."""

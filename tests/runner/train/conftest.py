@@ -95,8 +95,9 @@ def training(
     tmp_path: Path, compiled: Callable[..., Recipe], tokens: Tokens, tiny_model: Path
 ) -> Training:
     """training(name, stop=..., resume=..., tokens=..., **sections) → Trained."""
+    from runner.train.job import TrainJob
     from runner.train.load import prepare_process
-    from runner.train.loop import TrainJob, train
+    from runner.train.loop import train
 
     def run(
         name: str = "run",

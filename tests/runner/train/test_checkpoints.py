@@ -28,7 +28,10 @@ def flip(folder: Path) -> None:
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a flipped bit": (flip, "weights.bin is damaged"),
     "a torn file": (lambda f: (f / "weights.bin").write_bytes(b"x"), "weights.bin is damaged"),
-    "a missing file": (lambda f: (f / "deeper/state.json").unlink(), "deeper/state.json is missing"),
+    "a missing file": (
+        lambda f: (f / "deeper/state.json").unlink(),
+        "deeper/state.json is missing",
+    ),
     "no manifest": (lambda f: (f / "manifest.json").unlink(), "it was not finished"),
     "a torn manifest": (lambda f: (f / "manifest.json").write_text('{"fi'), "it was not finished"),
     "another manifest": (lambda f: (f / "manifest.json").write_text("{}"), "it was not finished"),
