@@ -25,7 +25,7 @@ from dsl.steps import order_steps
 
 GLOBAL_BATCH = 16
 # the most examples in memory at once: more does not run faster on the device
-LARGEST_MICRO_BATCH = {"cpu": 4, "cuda": 16}
+LARGEST_MICRO_BATCH = {"cpu": 2, "cuda": 16}
 CHARACTERS_A_TOKEN = 4.2  # English prose under 32k to 256k byte-level vocabularies: 4.0 to 4.6
 TOKENS_A_TURN = 5  # role marks and separators of a chat template
 VALIDATIONS_A_RUN = 5

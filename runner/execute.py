@@ -27,10 +27,14 @@ VERDICTS = {"pass": "done", "fail": "gate_failed", "inconclusive": "inconclusive
 
 
 def begin(run: RunFolder, plan: Plan, recipe_text: str, about: dict[str, Any]) -> None:
-    """Writes what a run starts from."""
-    write_json(run.run, {"id": run.id, "name": plan.recipe.name, **about, "created": _now()})
-    write_bytes(run.recipe, recipe_text.encode())
-    write_json(run.plan, plan.to_json())
+    """Writes what a run starts from. Raises RunError."""
+    try:
+        write_json(run.run, {"id": run.id, "name": plan.recipe.name, **about, "created": _now()})
+        write_bytes(run.recipe, recipe_text.encode())
+        write_json(run.plan, plan.to_json())
+    except OSError as error:
+        hint = "make room, then run the recipe again"
+        raise RunError(_of_the_system(error, run).message, hint) from None
 
 
 def execute(job: Job, cause: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def reasons(found: Planned, runs: Path) -> dict[str, str]:
     """Step name → 'cached: …' or 'runs: …', with what changed since the last run of this recipe."""
     before = _last_steps(runs, found.plan.recipe.name)
-    said = {}
+    said, fingerprints = {}, {step.name: step.fingerprint for step in found.plan.steps}
     for step in found.plan.steps:
         if step.name == "model" and found.located.folder is not None:
             said[step.name] = "cached: its weights are on this machine"
@@ -30,11 +30,11 @@ def reasons(found: Planned, runs: Path) -> dict[str, str]:
         elif not before:
             said[step.name] = "runs: first run of this recipe here"
         else:
-            said[step.name] = "runs: " + _why(step, before, said)
+            said[step.name] = "runs: " + _why(step, before, fingerprints)
     return said
 
 
-def _why(step: Step, before: Mapping[str, Any], said: Mapping[str, str]) -> str:
+def _why(step: Step, before: Mapping[str, Any], fingerprints: Mapping[str, str]) -> str:
     old = before.get(step.name)
     if old is None:
         return "it is new in this recipe"
@@ -44,7 +44,8 @@ def _why(step: Step, before: Mapping[str, Any], said: Mapping[str, str]) -> str:
     if changed:
         more = f" and {len(changed) - 2} more" if len(changed) > 2 else ""
         return "; ".join(changed[:2]) + more
-    return f"{' and '.join(step.needs)} changed"
+    others = [n for n in step.needs if before.get(n, {}).get("fingerprint") != fingerprints[n]]
+    return f"{' and '.join(others)} changed"
 
 
 def _changes(old: Any, new: Any, path: str = "") -> Iterator[str]:

@@ -152,8 +152,18 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, st
         bos_token_id=1,
         pad_token_id=0,
     )
+    model = LlamaForCausalLM(config)
+    # a base that knows the words: a ruined adapter must have something to ruin
+    ids = torch.tensor([token for text in texts for token in words.encode(text + "\n").ids])
+    ids = ids[: len(ids) // 32 * 32].view(-1, 32)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.003)
+    for step in range(40):
+        batch = ids[step * 16 % len(ids) :][:16]
+        model(input_ids=batch, labels=batch).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    LlamaForCausalLM(config).save_pretrained(folder)
+    model.save_pretrained(folder)
     PreTrainedTokenizerFast(
         tokenizer_object=words,
         eos_token="<|im_end|>",

@@ -20,6 +20,8 @@ from runner.runs.process import Heartbeat
 from runner.runs.store import RunFolder, read_json
 
 STOPPED = 143
+# errors of libraries that are no OSError carry its text: no space, over quota, too large a file
+DISK_FULL = ("(os error 28)", "(os error 122)", "(os error 27)", "No space left")
 
 
 def main(arguments: list[str]) -> int:
@@ -40,15 +42,20 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         traceback.print_exc()
         where = f": {error.filename}" if error.filename else ""
-        events("failed", message=f"{error.strerror or error}{where}", hint=None)
+        events("failed", message=f"{error.strerror or error}{where}", hint=_hint(str(error)))
     except MemoryError:
         hint = "halve training.micro_batch_size, or shorten training.max_length"
         events("failed", message="out of memory", hint=hint)
     except Exception as error:  # the last resort: told in one line, kept whole in log.txt
         traceback.print_exc()
-        hint = "this is not the recipe's fault: log.txt holds the whole story"
+        hint = _hint(str(error)) or "this is not the recipe's fault: log.txt holds the whole story"
         events("failed", message=f"{type(error).__name__}: {error}", hint=hint)
     return 1
+
+
+def _hint(said: str) -> str | None:
+    full = any(mark in said for mark in DISK_FULL)
+    return "make room on the disk, then go on with: recipe run --resume last" if full else None
 
 
 def quiet() -> None:

@@ -206,7 +206,7 @@ def test_a_small_device_gets_smaller_batches_and_then_checkpointing() -> None:
         plan = planned(SHORT, replace(FACTS, hardware=hardware))
         training = plan.recipe.training
         sizes.append((training.micro_batch_size, training.activation_checkpointing))
-    assert sizes[0] == (4, False)
+    assert sizes[0] == (2, False)
     assert sizes[-1] == (1, True)
     assert sizes == sorted(sizes, key=lambda size: (size[1] or False, -(size[0] or 0)))
     why = plan.origins[("training", "micro_batch_size")].why

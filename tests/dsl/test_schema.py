@@ -152,7 +152,9 @@ def test_every_dataclass_of_the_recipe_stands_in_the_schema() -> None:
     declared = {
         cls
         for cls in vars(recipes).values()
-        if isinstance(cls, type) and dataclasses.is_dataclass(cls)
+        if isinstance(cls, type)
+        and dataclasses.is_dataclass(cls)
+        and cls.__module__ == recipes.__name__
     }
     assert declared == placed
 

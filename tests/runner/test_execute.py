@@ -320,7 +320,7 @@ def test_a_failed_data_check_ends_the_run_before_the_model_is_touched(
         (
             {"data": {"train": [{"path": "row.jsonl"}]}},
             2,
-            "tiny.json:8: error: data.train[0].path: no file 'row.jsonl'",
+            "error: data.train[0].path: no file 'row.jsonl'",
         ),
         (
             {"data": {"train": [{"path": "rows.jsonl", "columns": {"prompt": "promt"}}]}},
@@ -388,3 +388,4 @@ def test_a_full_disk_is_told_in_one_line(
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert "too large" in done.stdout + done.stderr
+    assert "make room" in done.stdout + done.stderr
