@@ -32,7 +32,9 @@ def _drafts(plan: Plan, facts: Facts) -> list[Step]:
     text = code | {"template": plain["template"], "objective": plain["objective"]}
     read = ("train", "validation", "test", "mix", "split")
     data = code | {
-        "files": {known.name: known.sha256 for known in facts.sources},
+        "files": {
+            known.name: {"sha256": known.sha256, "rows": known.rows} for known in facts.sources
+        },
         "data": {key: plain["data"][key] for key in read},
     }
     weights = code | {"identity": dict(facts.identity), "base": model["base"]}

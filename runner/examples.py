@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from importlib import resources
 from pathlib import Path
 
+from dsl.edit import apply
 from dsl.errors import RunError
-from dsl.problems import did_you_mean
+from dsl.problems import did_you_mean, set_value
+
+SCHEMA = "recipe.schema.json"
 
 
 def list_examples() -> list[tuple[str, str]]:
@@ -20,33 +22,39 @@ def list_examples() -> list[tuple[str, str]]:
 
 
 def copy_example(name: str, into: Path) -> list[Path]:
-    """Copies <name>.json and the data it reads. Raises RunError; never overwrites."""
+    """Copies <name>.json, the data it reads and the schema. Raises RunError; never overwrites."""
     recipe = _home() / f"{name}.json"
     if not recipe.is_file():
         known = [known for known, _ in list_examples()]
         hint = did_you_mean(name, known) or f"known: {', '.join(known)}"
         raise RunError(f"no example '{name}'", hint)
-    data = json.loads(recipe.read_text("utf-8"))["data"]
+    contents = _contents(recipe)
+    # two examples may share their data: a file that is the same already is left alone
+    missing = {file: content for file, content in contents.items() if not _is(into / file, content)}
+    taken = [file for file in missing if (into / file).exists()]
+    if taken:
+        raise RunError(f"{into / taken[0]} is there already", "choose another folder with --into")
+    for file, content in missing.items():
+        (into / file).parent.mkdir(parents=True, exist_ok=True)
+        (into / file).write_bytes(content)
+    return [into / file for file in missing]
+
+
+def _contents(recipe: Path) -> dict[str, bytes]:
+    """Name → bytes of the recipe, its data, and the schema that its editor then finds beside it."""
+    text = recipe.read_text("utf-8")
+    data = json.loads(text)["data"]
     sources = [
         source["path"] for part in data.values() if isinstance(part, list) for source in part
     ]
-    files = [recipe.name, *dict.fromkeys(sources)]
-    # two examples may share their data: a file that is the same already is left alone
-    files = [file for file in files if not _same(_home() / file, into / file)]
-    taken = [file for file in files if (into / file).exists()]
-    if taken:
-        raise RunError(f"{into / taken[0]} is there already", "choose another folder with --into")
-    written = []
-    for file in files:
-        target = into / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_home() / file, target)
-        written.append(target)
-    return written
+    pointed = apply(text, "json", [set_value(("$schema",), f"./{SCHEMA}")])
+    schema = resources.files("schemas").joinpath(SCHEMA).read_bytes()
+    files = {source: (_home() / source).read_bytes() for source in sources}
+    return {recipe.name: pointed.encode(), **files, SCHEMA: schema}
 
 
-def _same(left: Path, right: Path) -> bool:
-    return right.is_file() and left.read_bytes() == right.read_bytes()
+def _is(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
 
 
 def _home() -> Path:

@@ -38,7 +38,7 @@ def make_lock(
             "identity": dict(located.identity),
             "files": dict(files),
         },
-        "data": {name: {"sha256": sha} for name, sha in data_step["inputs"]["files"].items()},
+        "data": dict(data_step["inputs"]["files"]),
         "rows": {name: part["rows"] for name, part in plan["parts"].items()},
         "recipe_sha256": fingerprint(plan["recipe"]),
         "template_sha256": fingerprint(to_json(recipe.template)),

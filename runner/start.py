@@ -161,7 +161,8 @@ def _refuse_other_base(recipe: Recipe, planned: Mapping[str, Any], located: Loca
 def _same_data(recipe: Recipe, planned: Mapping[str, Any], folder: Path) -> Prepared:
     """The data of a run that ended before it was written; refused where it changed since."""
     prepared = prepare(recipe, folder)
-    changed = [r.name for r in prepared.reports if planned["files"].get(r.name) != r.sha256]
+    before = {name: file["sha256"] for name, file in planned["files"].items()}
+    changed = [r.name for r in prepared.reports if before.get(r.name) != r.sha256]
     if changed:
         prepared.close()
         raise RunError(f"{', '.join(changed)} changed since this run began", "run the recipe again")
