@@ -316,7 +316,12 @@ def list_runs(runs: Path, as_json: bool) -> None:
     if not rows:
         click.echo(f"no runs in {runs}; 'recipe run RECIPE' makes one")
     for row in rows:
-        cells = (f"{row['id']:<44}", f"{row['status']:<13}", row["created"], row["reason"])
+        cells = (
+            f"{row['id']:<44}",
+            f"{row['status']:<13}",
+            (row["created"] or "")[:19],
+            row["reason"],
+        )
         click.echo(" ".join(cell or "" for cell in cells).rstrip())
 
 

@@ -29,7 +29,8 @@ VERDICTS = {"pass": "done", "fail": "gate_failed", "inconclusive": "inconclusive
 def begin(run: RunFolder, plan: Plan, recipe_text: str, about: dict[str, Any]) -> None:
     """Writes what a run starts from. Raises RunError."""
     try:
-        write_json(run.run, {"id": run.id, "name": plan.recipe.name, **about, "created": _now()})
+        about = about | {"created": _now("microseconds")}  # exact: runs are ordered by it
+        write_json(run.run, {"id": run.id, "name": plan.recipe.name, **about})
         write_bytes(run.recipe, recipe_text.encode())
         write_json(run.plan, plan.to_json())
     except OSError as error:
@@ -176,5 +177,5 @@ def _of_the_system(failure: OSError, run: RunFolder) -> RunError:
     return RunError(f"{failure.strerror or failure}: {failure.filename or run.path}", hint)
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _now(timespec: str = "seconds") -> str:
+    return datetime.now(UTC).isoformat(timespec=timespec)
