@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -240,6 +241,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, write_recipe: Callable[..
 @pytest.fixture(scope="session")
 def first_run(workshop: Path, recipe: Command) -> tuple[Path, Ended]:
     """The run of tiny.json from its data to its report: (its directory, how the command ended)."""
+    for kind in ("tokens", "answers"):  # of other tests: this run is to find nothing cached
+        shutil.rmtree(Path(os.environ["RECIPE_CACHE"]) / kind, ignore_errors=True)
     ended = recipe("run", "tiny.json", cwd=workshop)
     (folder,) = (workshop / "runs").iterdir()
     return folder, ended
