@@ -1,9 +1,10 @@
-"""TRL's trainer with our loss and batches, exact validation and sealed checkpoints."""
+"""TRL's trainer with our loss, batches and warm-up, exact validation and sealed checkpoints."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from runner.train import checkpoints
 from runner.train.job import TrainJob
 from runner.train.load import device
 from runner.train.loss import target_nats
+from runner.train.schedule import share_of_peak
 
 
 def make_trainer(job: TrainJob, model: Any, tokenizer: Any) -> Any:
@@ -62,8 +64,6 @@ def arguments(recipe: Recipe, folder: Path, *, validates: bool) -> Any:
         per_device_train_batch_size=training.micro_batch_size,
         per_device_eval_batch_size=training.micro_batch_size,
         gradient_accumulation_steps=training.gradient_accumulation_steps,
-        lr_scheduler_type=training.schedule,
-        warmup_steps=training.warmup_steps or 0,
         optim={"adamw": "adamw_torch_fused", "sgd": "sgd"}[training.optimizer],
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
@@ -97,6 +97,7 @@ def arguments(recipe: Recipe, folder: Path, *, validates: bool) -> Any:
 def _trainer_class() -> type:
     """Made on demand: importing TRL costs nine seconds."""
     import torch
+    from torch.optim.lr_scheduler import LambdaLR
     from torch.utils.data import Sampler
     from trl import SFTTrainer
 
@@ -125,7 +126,8 @@ def _trainer_class() -> type:
                 yield from sorted(step, key=lambda index: -self.lengths[index])
 
     class Trainer(SFTTrainer):  # type: ignore[misc]
-        control: Any  # transformers' own
+        control: Any  # transformers' own, as the next
+        lr_scheduler: Any
 
         def __init__(self, *, job: TrainJob, **options: Any) -> None:
             super().__init__(**options)
@@ -136,6 +138,15 @@ def _trainer_class() -> type:
             lengths = [len(ids) for ids in self.job.tokens["train"]["input_ids"]]
             batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
             return SortedBatches(lengths, batch, self.args.seed)
+
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            if self.lr_scheduler is None:
+                training = self.job.recipe.training
+                warmup = training.warmup_steps or 0
+                share = partial(share_of_peak, training.schedule, warmup, num_training_steps)
+                self.lr_scheduler = LambdaLR(optimizer or self.optimizer, share)
+                self._created_lr_scheduler = True
+            return self.lr_scheduler
 
         def compute_loss(
             self,
