@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -113,13 +111,17 @@ def hardware(wanted: str = "auto") -> Hardware:
     gpu = None if wanted == "cpu" or "+cpu" in versions().get("torch", "") else _gpu()
     if gpu:
         return gpu
-    name, flags = platform.processor() or platform.machine(), ""
+    name = flags = ""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():
             key, _, value = line.partition(":")
             name = value.strip() if key.strip() == "model name" else name
             flags = value if key.strip() == "flags" else flags
+    if not name:
+        import platform
+
+        name = platform.processor() or platform.machine()
     return Hardware(
         device="cpu",
         name=f"{name}, {threads()} cores",
@@ -133,6 +135,8 @@ def hardware(wanted: str = "auto") -> Hardware:
 def _gpu() -> Hardware | None:
     if not shutil.which("nvidia-smi"):
         return None
+    import subprocess
+
     query = [
         "nvidia-smi",
         "--query-gpu=name,memory.total,compute_cap",
