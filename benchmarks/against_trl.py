@@ -71,10 +71,7 @@ def train(recipe: Any, base: Path, examples: Any, script: Any) -> float:
 def work(run_path: str, base: str) -> None:
     """The plain script itself."""
     import torch
-    from datasets import Dataset
-    from peft import LoraConfig
-    from training_speed import turns
-    from trl import SFTConfig, SFTTrainer
+    from training_speed import plain_trainer
 
     from dsl.recipe import build
     from runner.data.prepare import read_examples
@@ -83,28 +80,8 @@ def work(run_path: str, base: str) -> None:
     run = RunFolder(Path(run_path))
     recipe = build(read_json(run.plan)["recipe"])
     torch.set_num_threads(recipe.compute.threads)
-    rows = [turns(recipe, example) for example in read_examples(run.part("train"))]
-    trainer = SFTTrainer(
-        model=base,
-        args=SFTConfig(
-            output_dir=str(run.path / "script"),
-            num_train_epochs=recipe.training.epochs,
-            per_device_train_batch_size=recipe.training.global_batch_size,
-            max_length=recipe.training.max_length,
-            learning_rate=recipe.training.learning_rate,
-            use_cpu=not torch.cuda.is_available(),  # without it TRL's bf16 default refuses a CPU
-            report_to=[],
-            save_strategy="no",
-        ),
-        train_dataset=Dataset.from_list(rows),
-        peft_config=LoraConfig(
-            r=recipe.method.rank,
-            lora_alpha=recipe.method.alpha,
-            lora_dropout=recipe.method.dropout,
-            target_modules=recipe.method.target_modules,
-            task_type="CAUSAL_LM",
-        ),
-    )
+    rows = read_examples(run.part("train"))
+    trainer = plain_trainer(recipe, Path(base), rows, run.path / "script")
     trainer.train()
     trainer.save_model(str(run.adapter))
 

@@ -96,36 +96,39 @@ def train_ours(recipe: Any, base: Path, examples: Any, tokens: Any, folder: Path
 def train_trl(
     recipe: Any, base: Path, examples: Any, tokens: Any, folder: Path, **changed: Any
 ) -> float:
+    # not a question of speed: one epoch, no bars
+    changed = {"num_train_epochs": 1, "disable_tqdm": True} | changed
+    return runtime(plain_trainer(recipe, base, examples, folder, **changed))
+
+
+def plain_trainer(recipe: Any, base: Path, examples: Any, folder: Path, **changed: Any) -> Any:
+    """TRL's trainer as a script has it: its defaults but for epochs, batch, max_length and rate."""
     import torch
     from datasets import Dataset
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
-    return runtime(
-        SFTTrainer(
-            model=str(base),
-            args=SFTConfig(
-                output_dir=str(folder),
-                num_train_epochs=1,
-                per_device_train_batch_size=recipe.training.global_batch_size,
-                max_length=recipe.training.max_length,
-                learning_rate=recipe.training.learning_rate,
-                use_cpu=not torch.cuda.is_available(),  # TRL's bf16 default refuses a CPU without
-                # not a question of speed: no bars, no reports, no checkpoint
-                report_to=[],
-                save_strategy="no",
-                disable_tqdm=True,
-                **changed,
-            ),
-            train_dataset=Dataset.from_list([turns(recipe, example) for example in examples]),
-            peft_config=LoraConfig(
-                r=recipe.method.rank,
-                lora_alpha=recipe.method.alpha,
-                lora_dropout=recipe.method.dropout,
-                target_modules=recipe.method.target_modules,
-                task_type="CAUSAL_LM",
-            ),
-        )
+    training, method = recipe.training, recipe.method
+    given = {
+        "num_train_epochs": training.epochs,
+        "per_device_train_batch_size": training.global_batch_size,
+        "max_length": training.max_length,
+        "learning_rate": training.learning_rate,
+        "use_cpu": not torch.cuda.is_available(),  # without it TRL's bf16 default refuses a CPU
+        "report_to": [],
+        "save_strategy": "no",
+    }
+    return SFTTrainer(
+        model=str(base),
+        args=SFTConfig(output_dir=str(folder), **given | changed),
+        train_dataset=Dataset.from_list([turns(recipe, example) for example in examples]),
+        peft_config=LoraConfig(
+            r=method.rank,
+            lora_alpha=method.alpha,
+            lora_dropout=method.dropout,
+            target_modules=method.target_modules,
+            task_type="CAUSAL_LM",
+        ),
     )
 
 
