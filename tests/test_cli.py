@@ -160,10 +160,12 @@ def test_set_changes_what_is_planned(recipe: Any, tiny: Path) -> None:
 
 
 def test_a_plan_says_what_changed_since_the_last_run(
-    first_run: Any, workshop: Path, recipe: Any
+    first_run: Any, workshop: Path, recipe: Any, tmp_path: Path
 ) -> None:
+    shutil.copytree(first_run[0], tmp_path / first_run[0].name)  # the only run there is
+
     def why(*sets: str) -> dict[str, str]:
-        words = [word for text in sets for word in ("--set", text)]
+        words = ["--runs", str(tmp_path), *(word for text in sets for word in ("--set", text))]
         steps = recipe("plan", "tiny.json", "--json", *words, cwd=workshop).json["steps"]
         return {step["name"]: step["reason"] for step in steps}
 
