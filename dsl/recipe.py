@@ -13,6 +13,38 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from dsl.problems import Path
 from dsl.schema import Origin, fill
+from dsl.sources import (
+    Columns,
+    DatabaseSource,
+    FileSource,
+    HubSource,
+    MixDatabase,
+    MixFile,
+    MixHub,
+    MixSource,
+    Secret,
+    Source,
+    TrainDatabase,
+    TrainFile,
+    TrainHub,
+    TrainSource,
+)
+from dsl.thresholds import (
+    BalanceCheck,
+    Checks,
+    ContradictionCheck,
+    DisparityCheck,
+    DiversityCheck,
+    DriftCheck,
+    HeldOutCheck,
+    LanguageCheck,
+    MixShareCheck,
+    NearLeakageCheck,
+    OutlierCheck,
+    ShareCheck,
+    SimilarityCheck,
+    SizeCheck,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +64,6 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
-    id: str | None
-    instruction: str | None
-    input: str | None
-    output: str | None
-    system: str | None
-    prompt: str | None
-    completion: str | None
-    messages: str | None
-
-    def given(self) -> dict[str, str]:
-        """Role → column, for the columns that the recipe names."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {role: column for role, column in named.items() if column is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class FileSource:
-    type: str
-    path: str
-    format: str
-    columns: Columns
-
-
-@dataclass(frozen=True, slots=True)
-class MixSource(FileSource):
-    share: float
-    repeat: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Split:
     validation: float
     test: float
@@ -71,39 +72,15 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class ShareCheck:
-    warn_above: float | None
-    error_above: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class SizeCheck:
-    warn_below: int | None
-    error_below: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Checks:
-    """None: the check is off."""
-
-    malformed: ShareCheck | None
-    missing: ShareCheck | None
-    duplicates: ShareCheck | None
-    leakage: ShareCheck | None
-    truncation: ShareCheck | None
-    size: SizeCheck | None
-
-
-@dataclass(frozen=True, slots=True)
 class Data:
-    train: tuple[FileSource, ...]
-    validation: tuple[FileSource, ...]
-    test: tuple[FileSource, ...]
+    train: tuple[TrainSource, ...]
+    validation: tuple[Source, ...]
+    test: tuple[Source, ...]
     mix: tuple[MixSource, ...]
     split: Split
     checks: Checks
 
-    def sources(self) -> list[tuple[Path, str, FileSource]]:
+    def sources(self) -> list[tuple[Path, str, Source]]:
         """(path in the recipe, part, source) of every source; parts are the keys of `data`."""
         return [
             (("data", part, index), part, source)
@@ -239,8 +216,12 @@ class Local:
     threads: int | None
 
 
-# section → the class of each `type`
+# place in the recipe ('*' is an item) → the class of each `type`
 TYPES: dict[str, dict[str, type]] = {
+    "data/train/*": {"file": TrainFile, "hub": TrainHub, "database": TrainDatabase},
+    "data/validation/*": {"file": FileSource, "hub": HubSource, "database": DatabaseSource},
+    "data/test/*": {"file": FileSource, "hub": HubSource, "database": DatabaseSource},
+    "data/mix/*": {"file": MixFile, "hub": MixHub, "database": MixDatabase},
     "template": {
         "chat": ChatTemplate,
         "chatml": ChatmlTemplate,
@@ -284,25 +265,27 @@ def read(values: Mapping[str, Any]) -> tuple[Recipe, Mapping[Path, Origin]]:
     return build(filled), origins
 
 
-def _build(cls: type, values: Mapping[str, Any]) -> Any:
-    made = {}
-    for name, hint in _hints(cls).items():
-        kinds = TYPES.get(name) if cls is Recipe else None
-        value = values[name]
-        made[name] = _build(kinds[value["type"]], value) if kinds else _convert(hint, value)
-    return cls(**made)
+def _build(cls: type, values: Mapping[str, Any], place: str = "") -> Any:
+    return cls(
+        **{
+            name: _convert(hint, values[name], f"{place}/{name}".lstrip("/"))
+            for name, hint in _hints(cls).items()
+        }
+    )
 
 
-def _convert(hint: Any, value: Any) -> Any:
+def _convert(hint: Any, value: Any, place: str) -> Any:
+    if place in TYPES:
+        return _build(TYPES[place][value["type"]], value, place)
     options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     for option in options:
         if is_dataclass(option) and isinstance(option, type) and isinstance(value, Mapping):
-            return _build(option, value)
+            return _build(option, value, place)
         origin, inner = get_origin(option), get_args(option)
         if origin is tuple and isinstance(value, list):
-            return tuple(_convert(inner[0], item) for item in value)
+            return tuple(_convert(inner[0], item, f"{place}/*") for item in value)
         if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, Mapping):
-            return {key: _convert(inner[1], item) for key, item in value.items()}
+            return {key: _convert(inner[1], item, f"{place}/*") for key, item in value.items()}
     if value == "off" and type(None) in options and any(map(is_dataclass, options)):
         return None  # a check that is off; a column may well be named so
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
@@ -347,3 +330,64 @@ def to_json(node: Any) -> Any:
     if isinstance(node, tuple | list):
         return [to_json(item) for item in node]
     return node
+
+
+__all__ = [
+    "TYPES",
+    "AlpacaTemplate",
+    "BalanceCheck",
+    "ChatTemplate",
+    "ChatmlTemplate",
+    "Checks",
+    "Columns",
+    "ContradictionCheck",
+    "Data",
+    "DatabaseSource",
+    "DisparityCheck",
+    "DiversityCheck",
+    "DriftCheck",
+    "EarlyStopping",
+    "Eval",
+    "Export",
+    "FileSource",
+    "Full",
+    "Gate",
+    "Generation",
+    "HeldOutCheck",
+    "HubSource",
+    "JinjaTemplate",
+    "LanguageCheck",
+    "Local",
+    "Lora",
+    "Method",
+    "MixDatabase",
+    "MixFile",
+    "MixHub",
+    "MixShareCheck",
+    "MixSource",
+    "Model",
+    "NearLeakageCheck",
+    "OutlierCheck",
+    "Qlora",
+    "Quantization",
+    "Recipe",
+    "Secret",
+    "Sft",
+    "ShareCheck",
+    "SimilarityCheck",
+    "SizeCheck",
+    "Source",
+    "Split",
+    "Suite",
+    "Template",
+    "TrainDatabase",
+    "TrainFile",
+    "TrainHub",
+    "TrainSource",
+    "Training",
+    "build",
+    "get",
+    "read",
+    "to_json",
+    "with_value",
+]

@@ -42,7 +42,7 @@ def undeclared(text: str) -> list[str]:
     """Names that a template reads and does not set itself, in alphabetical order."""
     from jinja2 import meta
 
-    read = meta.find_undeclared_variables(environment().parse(text))
+    read = meta.find_undeclared_variables(environment().parse(_without_marks(text)))
     return sorted(read - environment().globals.keys())
 
 
@@ -50,7 +50,7 @@ def syntax_error(text: str) -> str | None:
     from jinja2 import TemplateSyntaxError
 
     try:
-        environment().parse(text)
+        environment().parse(_without_marks(text))
     except TemplateSyntaxError as error:
         return f"{error.message} (line {error.lineno} of the template)"
     return None
@@ -58,10 +58,13 @@ def syntax_error(text: str) -> str | None:
 
 @cache
 def _compiled(text: str) -> Any:
-    # {% generation %} marks answers for other tools; here it only has to be harmless
-    plain = re.sub(r"(\{%-?\s*)generation(\s*-?%\})", r"\1if true\2", text)
-    plain = re.sub(r"(\{%-?\s*)endgeneration(\s*-?%\})", r"\1endif\2", plain)
-    return environment().from_string(plain)
+    return environment().from_string(_without_marks(text))
+
+
+def _without_marks(text: str) -> str:
+    """{% generation %} marks answers for other tools; here it only has to be harmless."""
+    text = re.sub(r"(\{%-?\s*)generation(\s*-?%\})", r"\1if true\2", text)
+    return re.sub(r"(\{%-?\s*)endgeneration(\s*-?%\})", r"\1endif\2", text)
 
 
 @cache

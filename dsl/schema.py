@@ -53,17 +53,18 @@ def fields(schema: Schema, value: Any) -> dict[str, Schema]:
 
 
 def all_fields(schema: Schema) -> dict[str, Schema]:
-    """The properties of every branch."""
+    """The properties of every branch; where two declare one, as the first has it."""
     schema = resolve(schema)
     found = {key: resolve(sub) for key, sub in schema.get("properties", {}).items()}
     for part in (*schema.get("allOf", ()), schema.get("then", {}), schema.get("else", {})):
-        found |= all_fields(part) if part else {}
+        for key, sub in all_fields(part).items() if part else ():
+            found.setdefault(key, sub)
     return found
 
 
 def types_with(schema: Schema, key: str) -> list[str]:
     """The `type`s of an object in which `key` is known."""
-    kinds = resolve(schema).get("properties", {}).get("type", {})
+    kinds = fields(schema, {}).get("type", {})
     names = [kinds["const"]] if "const" in kinds else kinds.get("enum", [])
     return [name for name in names if key in fields(schema, {"type": name})]
 

@@ -154,7 +154,9 @@ def _missing(path: Path, value: Any, bound: list[str], values: Any) -> Iterator[
 def _wrong_type(path: Path, value: Any, kinds: list[str], declared: schemas.Schema) -> Problem:
     names = _KIND | ({"string": '"off"'} if schemas.is_switch(declared) else {})
     wanted = one_of([names[kind] for kind in kinds if kind != "null"])
-    message = f"must be {wanted}, not {_kind_of(value)}"
+    # a secret that was written out is not repeated on a screen
+    is_secret = isinstance(value, str) and "env" in declared.get("properties", {})
+    message = f"must be {wanted}, not {'a text' if is_secret else _kind_of(value)}"
     better = _converted(value, kinds)
     if better is None and isinstance(value, str) and "object" in kinds:
         better = _wrapped(value, declared)

@@ -90,6 +90,14 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
         type=click.Path(exists=True, file_okay=False, resolve_path=True),
         help="Folder outside the recipe's own from which data may be read.",
     ),
+    "column": click.option(
+        "--column",
+        "columns",
+        multiple=True,
+        metavar="PART=COLUMN",
+        help="Say which column of data plays a part, as in prompt=question.",
+    ),
+    "query": click.option("--query", metavar="SQL", help="The rows of a database."),
     "remote": click.option(
         "--trust-remote-code",
         "remote",
@@ -175,22 +183,42 @@ def explain(
 
 
 @main.command()
-@_options("recipe", "set", "allow", "remote", "json")
+@click.argument("file", type=click.Path(path_type=Path), callback=_remember)
+@_options("set", "allow", "remote", "column", "query")
+@click.option("--quick", is_flag=True, help="Leave out the checks that read all texts.")
+@click.option(
+    "--fix", "mends", is_flag=True, help="Write a cleaned copy and a recipe that points at it."
+)
+@_options("json")
 def check(
-    recipe: Path, sets: tuple[str, ...], allowed: tuple[str, ...], remote: bool, as_json: bool
+    file: Path,
+    sets: tuple[str, ...],
+    allowed: tuple[str, ...],
+    remote: bool,
+    columns: tuple[str, ...],
+    query: str | None,
+    quick: bool,
+    mends: bool,
+    as_json: bool,
 ) -> None:
-    """Run the data checks of a recipe."""
-    from runner.data import checks
-    from runner.read import planned, read
+    """Run the data checks of a recipe, or of data: a file, a folder, a pattern, a database.
 
-    with planned(read(recipe, sets, allowed, remote).valid()) as found:
-        findings = found.prepared.findings
-        if as_json:
-            _print_json(checks.to_json(findings))
-        else:
-            for line in checks.describe(findings):
-                click.echo(line)
-    raise SystemExit(DataError.exit_status if checks.failed(findings) else 0)
+    With --fix, rows that a rule can mend are changed or dropped in a copy, the folder NAME-clean;
+    changes.jsonl there lists every one of them. The original stays as it is.
+    """
+    from runner.audit import audit
+    from runner.data.checks import failed, to_json
+    from runner.data.look import Asked
+
+    if quick and mends:
+        raise click.UsageError("--fix needs every check: leave --quick out")
+    asked = Asked(query, _columns(columns))
+    found = audit(file, sets, allowed, remote, asked, "quick" if quick else "full", mends)
+    if as_json:
+        _print_json(to_json(found.findings) | found.to_json())
+    else:
+        click.echo("\n".join(found.lines(sys.stdout.isatty())))
+    raise SystemExit(DataError.exit_status if failed(found.findings) else 0)
 
 
 @main.command()
@@ -326,28 +354,59 @@ def list_runs(runs: Path, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("data", required=False, type=click.Path(path_type=Path))
 @click.option("--example", metavar="NAME", help="Copy an example with its data.")
 @click.option("--list", "show", is_flag=True, help="List the examples.")
 @click.option(
     "--into",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("."),
-    show_default=True,
-    help="Folder to copy into.",
+    type=click.Path(path_type=Path),
+    help="Folder, or PATH.json of a recipe from data. Without it: beside the data; examples here.",
 )
-def new(example: str | None, show: bool, into: Path) -> None:
-    """Begin a recipe from an example."""
+@_options("column", "query", "allow", "json")
+def new(
+    data: Path | None,
+    example: str | None,
+    show: bool,
+    into: Path | None,
+    columns: tuple[str, ...],
+    query: str | None,
+    allowed: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Begin a recipe from DATA (a file, a folder, a pattern, a database), or from an example."""
     from runner.examples import copy_example, list_examples
 
-    if show or not example:
-        for name, description in list_examples():
+    if data is not None and (example or show):
+        raise click.UsageError("give data or --example, not both")
+    if data is not None:
+        from runner.data.look import Asked
+        from runner.new import begin
+
+        begun = begin(data, into, Asked(query, _columns(columns)), allowed)
+        if as_json:
+            _print_json(begun.to_json())
+        else:
+            click.echo("\n".join(begun.lines()))
+    elif show or not example:
+        examples = list_examples()
+        if as_json:
+            _print_json([{"name": name, "description": text} for name, text in examples])
+            return
+        for name, description in examples:
             click.echo(f"{name:<16} {description}")
         if not show:
-            click.echo("\nrecipe new --example NAME copies one with its data")
-        return
-    for path in copy_example(example, into):
-        click.echo(f"wrote {path}")
-    click.echo(f"\nnext: recipe plan {into / example}.json")
+            click.echo("\nrecipe new DATA writes a recipe for a data file")
+            click.echo("recipe new --example NAME copies one with its data")
+    else:
+        folder = into or Path(".")
+        copied = copy_example(example, folder)
+        if as_json:
+            recipe = str(folder / f"{example}.json")
+            _print_json({"recipe": recipe, "wrote": [str(path) for path in copied]})
+            return
+        for path in copied:
+            click.echo(f"wrote {path}")
+        click.echo(f"\nnext: recipe plan {folder / example}.json")
 
 
 @main.command()
@@ -406,6 +465,14 @@ def ui(port: int, runs: Path) -> None:
     from runner.app import serve
 
     raise SystemExit(serve(port, runs))
+
+
+def _columns(words: tuple[str, ...]) -> dict[str, str]:
+    """PART=COLUMN, ... as a mapping."""
+    for word in words:
+        if not all(word.partition("=")):
+            raise click.UsageError(f"--column {word}: write it as prompt=question")
+    return {part: column for part, _, column in (word.partition("=") for word in words)}
 
 
 def _tell_error(error: RecipeError, recipe: str) -> None:

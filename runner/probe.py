@@ -18,6 +18,8 @@ from dsl.recipe import Recipe
 from runner.bases import Located, locate, root
 
 if TYPE_CHECKING:
+    from runner.data.checks import Depth
+    from runner.data.checks.tokens import Encoder
     from runner.data.prepare import Prepared
 
 PACKAGES = (
@@ -40,18 +42,21 @@ def glance(recipe: Recipe, around: Surroundings) -> tuple[Facts, list[Problem]]:
 
     Loads neither DuckDB nor any model.
     """
-    from runner.data.formats import Misfit, detect_format, peek
+    from glob import has_magic
+
+    from dsl.sources import HubSource
+    from runner.data.peek import peek
 
     sources, problems = [], []
     for path, part, source in recipe.data.sources():
-        file = around.folder / source.path
-        if not file.exists():
-            problems.append(_missing_file((*path, "path"), source.path, around.folder))
+        pattern = isinstance(source, HubSource) or has_magic(source.path)
+        if not pattern and not (around.folder / source.name).exists():
+            problems.append(_missing_file((*path, "path"), source.name, around.folder))
             continue
-        seen = peek(file)
-        found = detect_format(seen.columns, source.columns, source.format) if seen.columns else None
-        format = None if found is None or isinstance(found, Misfit) else found
-        sources.append(SourceFacts(path, source.path, part, format, seen.columns, seen.complete))
+        sources += [
+            SourceFacts(path, seen.name, part, seen.format, seen.columns, seen.complete)
+            for seen in peek(source, around.folder)
+        ]
     located = locate(recipe.model.base, recipe.model.revision, around.folder)
     if located.problem and located.kind in ("folder", "gguf"):
         problems.append(located.problem)
@@ -68,7 +73,7 @@ def glance(recipe: Recipe, around: Surroundings) -> tuple[Facts, list[Problem]]:
 
 
 def survey(
-    recipe: Recipe, around: Surroundings, known: Facts
+    recipe: Recipe, around: Surroundings, known: Facts, depth: Depth = "quick"
 ) -> tuple[Facts, Prepared, Located, list[Problem]]:
     """Facts for `plan` and `run`: all rows are read, split and checked; the base is located.
 
@@ -76,33 +81,49 @@ def survey(
     """
     from runner.data.prepare import prepare
 
-    prepared = prepare(recipe, around.folder)
     located = locate(recipe.model.base, recipe.model.revision, around.folder)
-    sources = [
-        SourceFacts(
-            path=path,
-            name=report.name,
-            part=part,
-            format=report.format,
-            columns=tuple(report.columns),
-            complete=True,
-            sha256=report.sha256,
-            rows=report.rows,
-            refused=len(report.refused),
-        )
-        for (path, part, _), report in zip(recipe.data.sources(), prepared.reports, strict=True)
-    ]
+    encoder = _encoder(recipe, located) if depth == "full" else None
+    prepared = prepare(recipe, around.folder, depth, encoder)
     facts = replace(
         known,
         model=located.model,
         identity=located.identity,
-        sources=tuple(sources),
+        sources=_source_facts(prepared),
         parts=prepared.parts,
         versions=versions(),
         code=code(),
         momentary=Momentary(free_memory(), _free_disk(root())),
     )
     return facts, prepared, located, [located.problem] if located.problem else []
+
+
+def _source_facts(prepared: Prepared) -> tuple[SourceFacts, ...]:
+    """One for each file; a folder or a pattern names several."""
+    return tuple(
+        SourceFacts(
+            path=report.path,
+            name=report.name,
+            part=report.part,
+            format=report.format,
+            columns=tuple(report.columns),
+            complete=True,
+            sha256=report.sha256,
+            rows=report.rows,
+            refused=report.refused,
+        )
+        for report in prepared.reports
+    )
+
+
+def _encoder(recipe: Recipe, located: Located) -> Encoder | None:
+    """What counts tokens, where the base lies in the cache."""
+    if located.folder is None:
+        return None
+    from runner.bases import chat_format, tokenizer
+    from runner.data.checks.tokens import Encoder
+    from runner.lock import today
+
+    return Encoder(recipe, chat_format(located.folder, today()), tokenizer(located.folder))
 
 
 @cache

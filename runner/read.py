@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,15 +16,16 @@ from dsl.problems import Path as RecipePath
 from dsl.problems import Problem, errors
 from dsl.recipe import Recipe
 from dsl.recipe import read as read_values
-from dsl.rules import check
+from dsl.rules import RULES, TRAINING_RULES, Rule, check
 from dsl.schema import Origin
-from dsl.source import Source, decode, parse
+from dsl.source import MAX_BYTES, Source, decode, parse
 from dsl.validate import check_schema, locate
 from runner.probe import Surroundings, glance, survey
 
 if TYPE_CHECKING:
     from dsl.plan import Plan
     from runner.bases import Located
+    from runner.data.checks import Depth
     from runner.data.prepare import Prepared
 
 
@@ -59,31 +61,40 @@ class Planned:
     around: Surroundings
 
 
+ALL_RULES = (*RULES, *TRAINING_RULES)
+
+
 def read(
-    path: Path, sets: tuple[str, ...] = (), allowed: tuple[str, ...] = (), remote: bool = False
+    path: Path,
+    sets: tuple[str, ...] = (),
+    allowed: tuple[str, ...] = (),
+    remote: bool = False,
+    rules: tuple[Rule, ...] = ALL_RULES,
 ) -> Read:
     """Schema, then rules with what a glance at the world tells. InvalidRecipe for bad text."""
-    source = _with_sets(parse(_text(path), path.name), sets)
-    return judge(source, Surroundings(path.resolve().parent, allowed, remote))
+    source = with_sets(parse(_text(path), path.name), sets)
+    return judge(source, Surroundings(path.resolve().parent, allowed, remote), rules)
 
 
-def judge(source: Source, around: Surroundings) -> Read:
+def judge(source: Source, around: Surroundings, rules: tuple[Rule, ...] = ALL_RULES) -> Read:
     """The problems of a parsed recipe: the schema's, or where it holds those of the rules."""
     if problems := check_schema(source.values):
         return Read(source, around, tuple(locate(problems, source)), None, {}, Facts())
     recipe, origins = read_values(source.values)
     facts, missing = glance(recipe, around)
-    found = [*missing, *check(recipe, facts)]
+    found = [*missing, *check(recipe, facts, rules)]
     return Read(source, around, tuple(locate(found, source)), recipe, origins, facts)
 
 
 @contextmanager
-def planned(found: Read) -> Iterator[Planned]:
-    """Reads all data and compiles. Raises InvalidRecipe, DataError."""
+def planned(found: Read, depth: Depth = "quick") -> Iterator[Planned]:
+    """Reads and checks all data and compiles. Raises InvalidRecipe, DataError."""
     from dsl.compile import compile
 
     assert found.recipe is not None
-    facts, prepared, located, problems = survey(found.recipe, found.around, found.facts)
+    facts, prepared, located, problems = survey(
+        found.recipe, found.around, found.facts, depth
+    )
     try:
         problems += check(found.recipe, facts)
         located_problems = tuple(locate(problems, found.source))
@@ -103,6 +114,50 @@ def planned(found: Read) -> Iterator[Planned]:
         )
     finally:
         prepared.close()
+
+
+@contextmanager
+def checked(found: Read, depth: Depth = "full") -> Iterator[Prepared]:
+    """Reads and checks all data, also rows that no objective learns from yet.
+
+    `found` is judged by RULES. Raises InvalidRecipe, DataError.
+    """
+    assert found.recipe is not None
+    facts, prepared, _, _ = survey(found.recipe, found.around, found.facts, depth)
+    try:
+        problems = tuple(locate(check(found.recipe, facts, RULES), found.source))
+        if errors(problems):
+            raise InvalidRecipe(problems)
+        yield prepared
+    finally:
+        prepared.close()
+
+
+def holds_recipe(path: Path) -> bool:
+    """Whether a file holds a recipe, maybe a broken one, rather than rows. Told by its content."""
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+            return False
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return False
+    if not text.lstrip().startswith("{"):
+        return path.suffix.lower() in (".yaml", ".yml")
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        # rows begin at the left margin, and each is a value of its own
+        rows = any(_is_json(line) for line in text.splitlines() if line.startswith("{"))
+        return not rows and re.search(r'"model"\s*:|"data"\s*:\s*\{', text) is not None
+    return isinstance(values.get("model"), dict) or isinstance(values.get("data"), dict)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def example_texts(found: Planned, count: int, color: bool) -> Iterator[str]:
@@ -165,7 +220,7 @@ def _nearby(path: Path) -> str | None:
     return did_you_mean(path.name, names)
 
 
-def _with_sets(source: Source, sets: tuple[str, ...]) -> Source:
+def with_sets(source: Source, sets: tuple[str, ...]) -> Source:
     """The recipe with the values of --set in place."""
     if not sets:
         return source

@@ -39,7 +39,7 @@ def start_run(
     """A new run. Raises InvalidRecipe, DataError, RunError before one is made."""
     source = read(recipe, sets, allowed, remote).valid()
     display = Display(out)
-    with planned(source) as found:
+    with planned(source, "full") as found:
         if short := list(disk_is_free(found.recipe, found.facts)):
             raise RunError(short[0].message, short[0].hint)
         for line in problem_lines(found.problems, recipe.name):
@@ -160,7 +160,7 @@ def _refuse_other_base(recipe: Recipe, planned: Mapping[str, Any], located: Loca
 
 def _same_data(recipe: Recipe, planned: Mapping[str, Any], folder: Path) -> Prepared:
     """The data of a run that ended before it was written; refused where it changed since."""
-    prepared = prepare(recipe, folder)
+    prepared = prepare(recipe, folder, "full")
     before = {name: file["sha256"] for name, file in planned["files"].items()}
     changed = [r.name for r in prepared.reports if before.get(r.name) != r.sha256]
     if changed:

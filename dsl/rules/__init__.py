@@ -13,11 +13,14 @@ from dsl.rules.common import Rule
 from dsl.rules.data import (
     columns_fit_format,
     group_column_exists,
+    hub_data_is_pinned,
     mapped_columns_exist,
     mix_leaves_room,
     paths_stay_inside,
+    query_only_reads,
     source_not_on_both_sides,
     split_leaves_training,
+    weights_on_all_or_none,
 )
 from dsl.rules.evaluation import (
     exports_fit_method,
@@ -47,10 +50,12 @@ from dsl.rules.model import (
     revision_of_hub_model,
     targets_exist,
 )
+from dsl.rules.objective import rows_fit_objective
 from dsl.rules.template import (
     template_columns_exist,
     template_fits_rows,
     template_parses,
+    tools_need_the_models_template,
 )
 from dsl.rules.training import (
     alpha_is_usual,
@@ -81,13 +86,17 @@ RULES: tuple[Rule, ...] = (
     threads_exist,
     flash_attention_needs_cuda,
     paths_stay_inside,
+    query_only_reads,
+    hub_data_is_pinned,
     source_not_on_both_sides,
+    weights_on_all_or_none,
     columns_fit_format,
     mapped_columns_exist,
     group_column_exists,
     template_parses,
     template_columns_exist,
     template_fits_rows,
+    tools_need_the_models_template,
     mix_leaves_room,
     split_leaves_training,
     batch_sizes_agree,
@@ -109,10 +118,15 @@ RULES: tuple[Rule, ...] = (
     disk_is_free,
 )
 
-
-def check(recipe: Recipe, facts: Facts) -> list[Problem]:
-    """All Problems of all rules."""
-    return [problem for rule in RULES for problem in rule(recipe, facts)]
+# what only training asks for: `recipe check` looks at data that no objective learns from yet
+TRAINING_RULES: tuple[Rule, ...] = (rows_fit_objective,)
 
 
-__all__ = ["RULES", "Rule", "check", "is_local"]
+def check(
+    recipe: Recipe, facts: Facts, rules: tuple[Rule, ...] = (*RULES, *TRAINING_RULES)
+) -> list[Problem]:
+    """All Problems of all rules; of RULES alone where only the data is looked at."""
+    return [problem for rule in rules for problem in rule(recipe, facts)]
+
+
+__all__ = ["RULES", "TRAINING_RULES", "Rule", "check", "is_local"]

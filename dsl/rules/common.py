@@ -23,3 +23,9 @@ def no_column(path: Path, column: str, known: tuple[str, ...], complete: bool) -
         did_you_mean(column, known) or f"the columns: {', '.join(sorted(known)[:20])}",
         severity="error" if complete else "warning",
     )
+
+
+def formats_of(recipe: Recipe, facts: Facts) -> dict[Path, str]:
+    """Source → the format that its rows were found to have, or that the recipe says."""
+    declared = {path: source.format for path, _, source in recipe.data.sources()}
+    return declared | {known.path: known.format for known in facts.sources if known.format}

@@ -9,10 +9,11 @@ from dsl.facts import Facts
 from dsl.problems import Path, Problem, dotted, set_value
 from dsl.recipe import JinjaTemplate, Recipe, Template
 from dsl.rows import ALPACA_PROMPT
-from dsl.rules.common import Found, no_column
+from dsl.rules.common import Found, formats_of, no_column
 
 # what a template may read of every row, beside its columns
 ALWAYS = ("prompt", "completion", "messages")
+CONVERSATIONS = ("messages", "sharegpt")
 
 
 def template_parses(recipe: Recipe, facts: Facts) -> Found:
@@ -32,13 +33,13 @@ def template_columns_exist(recipe: Recipe, facts: Facts) -> Found:
     texts = {"prompt": template.prompt}
     if isinstance(template, JinjaTemplate):
         texts["completion"] = template.completion
-    by_path = {known.path: known for known in facts.sources}
+    sources = {path: source for path, _, source in recipe.data.sources()}
     for field, text in texts.items():
         for name in _template_names(text or ""):
-            for path, part, source in recipe.data.sources():
-                known = by_path.get(path)
-                if part == "mix" or known is None or not known.columns:
+            for known in facts.sources:
+                if known.part == "mix" or known.path not in sources or not known.columns:
                     continue
+                source = sources[known.path]
                 columns = {*known.columns, *source.columns.given(), *ALWAYS}
                 if (known.format or source.format) in ("auto", "alpaca"):
                     columns |= {*ALPACA_PROMPT, "output"}
@@ -48,17 +49,30 @@ def template_columns_exist(recipe: Recipe, facts: Facts) -> Found:
 
 
 def template_fits_rows(recipe: Recipe, facts: Facts) -> Found:
-    declared = {path: source.format for path, _, source in recipe.data.sources()}
-    formats = declared | {known.path: known.format or "auto" for known in facts.sources}
     kind = recipe.template.type
-    for path, format in formats.items():
+    for path, format in formats_of(recipe, facts).items():
         # a jinja template may read the messages of its own rows, but general rows bypass it
         unfit = kind == "alpaca" or (kind == "jinja" and path[:2] == ("data", "mix"))
-        if format == "messages" and unfit:
+        if format in CONVERSATIONS and unfit:
             yield Problem(
                 ("template", "type"),
                 f"{dotted(path)} holds conversations; the {kind} template holds one question",
                 "set template.type to chat",
+                (set_value(("template",), _as_chat(recipe.template)),),
+            )
+            return
+
+
+def tools_need_the_models_template(recipe: Recipe, facts: Facts) -> Found:
+    kind = recipe.template.type
+    for path, part, source in recipe.data.sources():
+        # a jinja template may write the tools of its own rows, but general rows bypass it
+        unfit = kind in ("chatml", "alpaca") or (kind == "jinja" and part == "mix")
+        if source.columns.tools is not None and unfit:
+            yield Problem(
+                ("template", "type"),
+                f"{dotted(path)} has tools, which the {kind} template leaves out",
+                "set template.type to chat, with a base model whose own template has tools",
                 (set_value(("template",), _as_chat(recipe.template)),),
             )
             return

@@ -1,6 +1,6 @@
 """prepare(recipe, base) → Prepared: the pipeline of the data engine, and its artifacts.
 
-connect → load → place → judge → write
+connect → scan → place → judge → write. What was judged is remembered by content.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from dsl.facts import PartFacts
 from dsl.recipe import Recipe
 from dsl.rows import Example, Message
 from runner.data import checks
-from runner.data.checks import Finding, Read
-from runner.data.load import SourceReport, load
-from runner.data.notices import notices
+from runner.data.checks import Depth, Finding, Read
+from runner.data.checks.tokens import Encoder
+from runner.data.files import scanning
+from runner.data.formats.texts import quoted_text
+from runner.data.judged import judge
+from runner.data.scan import Rows, SourceReport, scan
 from runner.data.split import Placed, place
 from runner.data.tables import connect
 
@@ -26,7 +29,10 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 PARTS = ("train", "validation", "test")
-WRITTEN = "id, source, line, grp, general, system, prompt, completion, messages, columns"
+TEXTS = (
+    "system, prompt, completion, rejected, desirable, label, messages, tools, texts, raw as columns"
+)
+WRITTEN = "id, source, line, grp, general, " + TEXTS.replace("raw as columns", "columns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,9 @@ class Prepared:
     parts: Mapping[str, PartFacts]
     placed: Placed
     findings: tuple[Finding, ...]
+    profile: Mapping[str, Any] | None  # of a full look
     seed: int
+    rows: Rows = field(repr=False, compare=False)
     connection: DuckDBPyConnection = field(repr=False, compare=False)
 
     def write(self, folder: Path) -> dict[str, Path]:
@@ -47,8 +55,11 @@ class Prepared:
         self.connection.close()
 
 
-def prepare(recipe: Recipe, base: Path) -> Prepared:
+def prepare(
+    recipe: Recipe, base: Path, depth: Depth = "quick", encoder: Encoder | None = None
+) -> Prepared:
     """Reads, splits and checks the data of a recipe. `base`: the folder that paths are relative to.
+    `encoder`: for what is counted in tokens.
 
     Raises DataError where a source cannot be read at all. What the checks find is no error here:
     see checks.failed.
@@ -56,41 +67,47 @@ def prepare(recipe: Recipe, base: Path) -> Prepared:
     data = recipe.data
     connection = connect()
     try:
-        reports = load(connection, data.sources(), base, data.split.group_by)
-        placed = place(connection, data)
-        read = Read(connection, reports)
-        parts = count_parts(connection)
-        findings = checks.run_checks(read, data.checks) + notices(data, reports, placed, parts)
+        with scanning():
+            rows, reports = scan(connection, data.sources(), base, data.split.group_by)
+            placed = place(connection, data, rows)
+            parts = count_parts(connection)
+            read = Read(connection, rows, reports, data, placed, parts, encoder)
+            findings, profile = judge(read, depth)
     except BaseException:
         connection.close()
         raise
-    return Prepared(reports, parts, placed, findings, data.split.seed, connection)
+    return Prepared(reports, parts, placed, findings, profile, data.split.seed, rows, connection)
 
 
 def count_parts(connection: DuckDBPyConnection) -> dict[str, PartFacts]:
     """Every part, the empty ones too. A row without a group counts as a group of its own."""
     counted = connection.execute(
-        "select part, count(*), count(distinct coalesce('group ' || grp, 'row ' || id)),"
-        " sum(prompt_length), sum(completion_length) from final group by part"
+        "select part, count(*), count(distinct grp) + count(*) - count(grp),"
+        " sum(prompt_length), sum(completion_length) from placed group by part"
     ).fetchall()
     found = {part: PartFacts(*map(int, numbers)) for part, *numbers in counted}
     return {part: found.get(part, PartFacts(0, 0, 0, 0)) for part in PARTS}
 
 
 def write(prepared: Prepared, folder: Path) -> dict[str, Path]:
-    """Writes train, validation and test.parquet, checks.json and findings.parquet into `folder`.
+    """Writes train, validation and test.parquet, checks.json, profile.json (of
+    a full look) and findings.parquet into `folder`.
 
     Rows come in the order of a hash of seed and content, so the first n of a part are a random
     sample. Every file appears whole or not at all. Returns stem → path.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written: dict[str, Path] = {}
+    texts = prepared.rows.select(TEXTS, "select source, line from placed")
+    order = f"md5(concat_ws('|', '{prepared.seed}', hex(prompt_key), completion, system))"
     for part in PARTS:
         written[part] = folder / f"{part}.parquet"
         _copy(
             prepared.connection,
-            f"select {WRITTEN} from final join texts using (source_row) where part = '{part}'"
-            f" order by sha256('{prepared.seed}:' || pair_key), copy, source_index, line, id",
+            f"select {WRITTEN.replace('source', 'name as source')}"
+            " from (select source, line, id, name, grp, copy, general, prompt_key from final"
+            f" where part = '{part}') as placed join ({texts}) using (source, line)"
+            f" order by {order}, copy, placed.source, line",
             written[part],
         )
     written["findings"] = folder / "findings.parquet"
@@ -102,11 +119,14 @@ def write(prepared: Prepared, folder: Path) -> dict[str, Path]:
         " order by found.rowid",
         written["findings"],
     )
-    written["checks"] = folder / "checks.json"
-    temporary = _temporary(written["checks"])
-    text = json.dumps(checks.to_json(prepared.findings), ensure_ascii=False, indent=2)
-    temporary.write_text(text + "\n", "utf-8")
-    temporary.replace(written["checks"])
+    told = {"checks": checks.to_json(prepared.findings), "profile": prepared.profile}
+    for stem, values in told.items():
+        if values is not None:
+            written[stem] = folder / f"{stem}.json"
+            temporary = _temporary(written[stem])
+            text = json.dumps(values, ensure_ascii=False, indent=2)
+            temporary.write_text(text + "\n", "utf-8")
+            temporary.replace(written[stem])
     return written
 
 
@@ -125,36 +145,42 @@ def read_examples(
             " order by file_row_number" + ("" if limit is None else f" limit {int(limit)}"),
             values,
         ).fetchall()
-    return [_example(*row) for row in rows]
+    names = WRITTEN.split(", ")
+    return [example_of(dict(zip(names, row, strict=True))) for row in rows]
 
 
-def _example(
-    id: str,
-    source: str,
-    line: int,
-    group: str | None,
-    general: bool,
-    system: str | None,
-    prompt: str,
-    completion: str,
-    messages: str | None,
-    columns: str,
-) -> Example:
+def example_of(row: Mapping[str, Any]) -> Example:
+    """One row of WRITTEN's columns."""
     # a template would write null as 'None'
-    raw = {name: "" if value is None else value for name, value in json.loads(columns).items()}
-    if messages is None:
-        return Example(id, source, group, general, (), prompt, completion, system, raw)
-    turns = tuple(Message(turn["role"], turn["content"]) for turn in json.loads(messages))
-    return Example(id, source, group, general, messages=turns, columns=raw)
+    raw = json.loads(row["columns"]) | json.loads(row["texts"] or "{}")
+    columns = {name: "" if value is None else value for name, value in raw.items()}
+    head = (row["id"], row["source"], row["grp"], row["general"])
+    judged = {name: row[name] for name in ("rejected", "desirable", "label")}
+    if row["messages"] is None:
+        texts = (row["prompt"], row["completion"], row["system"])
+        return Example(*head, (), *texts, columns, **judged)
+    turns = tuple(_message(turn) for turn in json.loads(row["messages"]))
+    tools = tuple(json.loads(row["tools"] or "[]"))
+    answered = row["rejected"] is not None or row["desirable"] is not None
+    answer = row["completion"] if answered else ""
+    return Example(*head, turns, completion=answer, columns=columns, tools=tools, **judged)
+
+
+def _message(turn: Mapping[str, Any]) -> Message:
+    calls = tuple(turn.get("tool_calls") or ())
+    return Message(
+        turn["role"], turn["content"] or "", calls, turn.get("tool_call_id"), turn.get("name")
+    )
 
 
 def _copy(connection: DuckDBPyConnection, query: str, path: Path) -> None:
     temporary = _temporary(path)
-    name = str(temporary).replace("'", "''")
+    name = quoted_text(str(temporary))
     try:
-        connection.execute(
-            f"copy ({query}) to '{name}' (format parquet, compression zstd)"
-        ).fetchall()
+        with scanning():
+            connection.execute(
+                f"copy ({query}) to {name} (format parquet, compression zstd)"
+            ).fetchall()
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,28 +1,25 @@
-"""Which row goes to which part. Clusters stay whole; order and names of files do not matter."""
+"""Which row goes to which part. Clusters stay whole; order and names of files do not matter.
+
+Fills `placed` and its view `final` from `features`.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dsl.recipe import Data, MixSource, Split
-from runner.data.tables import FINAL
+from dsl.recipe import Data, MixSource
+from runner.data.scan import Rows
+from runner.data.tables import one
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """Rows that must stay on one side. `key` depends on their prompts alone."""
-
-    key: str
-    prompts: tuple[str, ...]
-    rows: int
-    groups: int
+FETCHED_AT_ONCE = 10_000
+NOT_DRAWN = "not drawn: its source has a smaller weight"
+USABLE = "not blank and refusal is null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,134 +44,258 @@ class Placed:
     mix: tuple[MixCount, ...]
 
 
-def place(connection: DuckDBPyConnection, data: Data) -> Placed:
-    """Fills the tables `placed` and `final` from `rows`."""
-    counted: list[tuple[str, str | None, int]] = connection.execute(
-        "select prompt_key, grp, count(*) from rows where part = 'train' group by all"
-    ).fetchall()
-    found = clusters(counted)
+def place(connection: DuckDBPyConnection, data: Data, rows: Rows) -> Placed:
+    """Fills `placed`. Rows with an equal prompt or an equal group are one cluster."""
+    trained = _sources(rows, ("data", "train"))
+    _weigh(connection, data, rows)
+    united = _clusters(connection, trained)
+    count = one(connection, "select count(*) from clusters")
+    total = one(connection, "select sum(rows) from clusters")
     shares = {
         "test": 0.0 if data.test else data.split.test,
         "validation": 0.0 if data.validation else data.split.validation,
     }
-    held = assign(found, shares, data.split.seed)
-    connection.execute("create or replace temp table held (prompt_key varchar, part varchar)")
+    held = assign(_ordered(connection, data.split.seed), count, total, shares)
     if held:
         connection.execute(
-            "insert into held select unnest(?::varchar[]), unnest(?::varchar[])",
+            "insert into held select cluster, part from ordered join ("
+            " select unnest(?::bigint[]) as nth, unnest(?::varchar[]) as part) using (nth)",
             [list(held), list(held.values())],
         ).fetchall()
+    mix = _mix(connection, data, rows, total - sum(_held_rows(connection).values()))
+    connection.execute(_placed(rows, trained, _ids_repeat(connection, rows))).fetchall()
     connection.execute(
-        "insert into placed select rows.rowid, coalesce(held.part, 'train'), 0"
-        " from rows left join held using (prompt_key) where rows.part = 'train'"
-        " union all select rowid, part, 0 from rows where part in ('validation', 'test')"
+        "insert into refused select source, line, refusal, roles, calls from features"
+        f" where refusal is not null and refusal <> '{NOT_DRAWN}' order by source, line"
     ).fetchall()
-    united = sum(cluster.groups for cluster in found if cluster.groups > 1)
-    mix = _mix(connection, data)
-    connection.execute(FINAL).fetchall()
-    grouped = sum(count for _, group, count in counted if group is not None)
-    return Placed(len(found), grouped, united, mix)
+    for table in ("features", "clusters", "cluster_of", "ordered", "held", "edges", "roots"):
+        connection.execute(f"drop table {table}").fetchall()
+    connection.execute(f"create view final as {_final(rows)}")
+    grouped = one(
+        connection, f"select count(*) from placed where grp is not null and {_among(trained)}"
+    )
+    return Placed(count, grouped, united, mix)
 
 
-def clusters(counted: Iterable[tuple[str, str | None, int]]) -> list[Cluster]:
-    """Connected components of rows with an equal prompt or an equal group.
+def assign(
+    ordered: Iterable[tuple[int, int]], count: int, total: int, shares: Mapping[str, float]
+) -> dict[int, str]:
+    """Place of a cluster → part, for the clusters that are held out of training.
 
-    `counted`: (prompt key, group or None, rows). A row without a group hangs on its prompt alone.
+    `ordered`: (place of the cluster, its rows), `count` of them with `total` rows, in the order of
+    a hash of the seed. Each goes to the part, of those that it still fits, which lacks most of its
+    share; to training if it fits none. So a part ends short by less than the smallest cluster of
+    training. A part that none fitted takes the smallest. One cluster is kept for training, and one
+    for every part where there are enough.
     """
-    parent: dict[tuple[str, str], tuple[str, str]] = {}
-
-    def root(node: tuple[str, str]) -> tuple[str, str]:
-        parent.setdefault(node, node)
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    rows: dict[str, int] = defaultdict(int)
-    groups: set[str] = set()
-    for prompt, group, count in counted:
-        rows[prompt] += count
-        at = root(("prompt", prompt))
-        if group is not None:
-            groups.add(group)
-            parent[at] = root(("group", group))
-    prompts_of: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for prompt in rows:
-        prompts_of[root(("prompt", prompt))].append(prompt)
-    groups_of: dict[tuple[str, str], int] = defaultdict(int)
-    for group in groups:
-        groups_of[root(("group", group))] += 1
-    return [
-        Cluster(min(prompts), tuple(prompts), sum(rows[p] for p in prompts), groups_of[at])
-        for at, prompts in prompts_of.items()
-    ]
-
-
-def assign(found: Sequence[Cluster], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Prompt key → part, for the rows that are held out of training.
-
-    Clusters come in the order of sha256(seed:key). Each goes to the part, of those that it still
-    fits, which lacks most of its share; to training if it fits none. So a part ends short by less
-    than the smallest cluster of training. A part that none fitted takes the smallest. One cluster
-    is kept for training, and one for every part where there are enough.
-    """
-    total = sum(cluster.rows for cluster in found)
     targets = {part: max(1, round(share * total)) for part, share in shares.items() if share > 0}
-    enough = len(found) > len(targets)
+    enough = count > len(targets)
     rows = dict.fromkeys(targets, 0)
-    held: dict[str, str] = {}
-    left = sorted(found, key=lambda cluster: _order(seed, cluster.key))
-
-    def hold(cluster: Cluster, part: str) -> None:
-        rows[part] += cluster.rows
-        held.update(dict.fromkeys(cluster.prompts, part))
-
-    trained: list[Cluster] = []
-    for index, cluster in enumerate(left):
-        fitting = [part for part in targets if rows[part] + cluster.rows <= targets[part]]
+    held: dict[int, str] = {}
+    trained: list[tuple[int, int]] = []
+    for index, (cluster, size) in enumerate(ordered):
+        if rows == targets:
+            break  # all that come are trained on
+        fitting = [part for part in targets if rows[part] + size <= targets[part]]
         part = max(fitting, key=lambda part: 1 - rows[part] / targets[part], default=None)
         wanting = sum(1 for other in rows if not rows[other] and other != part) if enough else 0
-        if part is None or len(trained) + len(left) - index - 1 <= wanting:
-            trained.append(cluster)
+        if part is None or len(trained) + count - index - 1 <= wanting:
+            trained.append((size, cluster))
         else:
-            hold(cluster, part)
+            rows[part] += size
+            held[cluster] = part
     for part in targets:
         if not rows[part] and len(trained) > 1:
-            smallest = min(trained, key=lambda cluster: cluster.rows)
+            size, cluster = smallest = min(trained, key=lambda known: known[0])
             trained.remove(smallest)
-            hold(smallest, part)
+            rows[part] += size
+            held[cluster] = part
     return held
 
 
-def _mix(connection: DuckDBPyConnection, data: Data) -> tuple[MixCount, ...]:
-    """Adds to `placed` the rows of each mix source that make up its share of the training rows."""
-    trained = _one(connection, "select count(*) from placed where part = 'train'")
+def _weigh(connection: DuckDBPyConnection, data: Data, rows: Rows) -> None:
+    """Leaves of each weighted source as many rows as its weight allows: the largest set in these
+    proportions. The others are not used."""
+    weights = [source.weight for source in data.train]
+    known = [weight for weight in weights if weight is not None]
+    if len(known) < len(weights):
+        return
+    mine = [_among(_sources(rows, ("data", "train", index))) for index in range(len(weights))]
+    there = [one(connection, f"select count(*) from features where {USABLE} and {m}") for m in mine]
+    scale = min(count / weight for count, weight in zip(there, known, strict=True))
+    for relation, weight, count in zip(mine, known, there, strict=True):
+        left = count - round(scale * weight)
+        connection.execute(
+            f"update features set refusal = '{NOT_DRAWN}' where (source, line) in ("
+            f" select (source, line) from features where {USABLE} and {relation}"
+            f" order by {_shuffled(data.split.seed, 'prompt_key')} desc, source, line limit {left})"
+        ).fetchall()
+
+
+# ---------------------------------------------------------------- clusters
+
+
+def _clusters(connection: DuckDBPyConnection, trained: list[int]) -> int:
+    """Fills `cluster_of` (prompt_key, cluster), of grouped prompts only, and `clusters` (cluster,
+    rows).
+
+    A cluster is named by the least key of its prompts. Returns the groups united by prompts.
+    """
+    mine = f"features where {USABLE} and {_among(trained)}"
+    connection.execute(
+        f"create table edges as select prompt_key, grp from {mine} and grp is not null group by all"
+    ).fetchall()
+    shared = connection.execute(
+        "select list(grp order by grp) from edges group by prompt_key having count(*) > 1"
+    ).fetchall()
+    roots = _roots(groups for (groups,) in shared)
+    connection.execute(
+        "create table roots as select unnest(?::varchar[]) as grp, unnest(?::varchar[]) as root",
+        [list(roots), list(roots.values())],
+    ).fetchall()
+    connection.execute(
+        "create table cluster_of as"
+        " select prompt_key, min(prompt_key) over (partition by root) as cluster from ("
+        "  select prompt_key, min(coalesce(root, grp)) as root"
+        "  from edges left join roots using (grp) group by prompt_key)"
+    ).fetchall()
+    connection.execute(
+        "create table clusters as"
+        " select coalesce(cluster, prompt_key) as cluster, count(*) as rows"
+        f" from (from {mine}) left join cluster_of using (prompt_key) group by 1"
+    ).fetchall()
+    sizes = Counter(roots.values())
+    return sum(size for size in sizes.values() if size > 1)
+
+
+def _roots(shared: Iterable[list[str]]) -> dict[str, str]:
+    """Group → the first group of its connected component, for groups that share a prompt."""
+    parent: dict[str, str] = {}
+
+    def root(group: str) -> str:
+        parent.setdefault(group, group)
+        while parent[group] != group:
+            parent[group] = parent[parent[group]]
+            group = parent[group]
+        return group
+
+    for first, *others in shared:
+        for other in others:
+            parent[root(other)] = root(first)
+    return {group: root(group) for group in list(parent)}
+
+
+def _ordered(connection: DuckDBPyConnection, seed: int) -> Iterator[tuple[int, int]]:
+    """(place, rows) of the clusters in the order of a hash of seed and key, as they are asked for.
+
+    Keys stay in the database: DuckDB writes a million of them as decimals in minutes.
+    """
+    connection.execute(
+        "create table ordered as select row_number() over (order by "
+        f" {_shuffled(seed, 'cluster')}, cluster) as nth, cluster, rows from clusters"
+    ).fetchall()
+    found = connection.cursor().execute("select nth, rows from ordered order by nth")
+    while some := found.fetchmany(FETCHED_AT_ONCE):
+        yield from some
+
+
+def _shuffled(seed: int, key: str) -> str:
+    """SQL to order by: the same on every machine, with no relation to what is ordered."""
+    return f"md5_number('{seed}:' || hex({key}))"
+
+
+def _held_rows(connection: DuckDBPyConnection) -> dict[str, int]:
+    return dict(
+        connection.execute(
+            "select part, sum(rows)::bigint from held join clusters using (cluster) group by part"
+        ).fetchall()
+    )
+
+
+# ---------------------------------------------------------------- general data
+
+
+def _mix(
+    connection: DuckDBPyConnection, data: Data, rows: Rows, trained: int
+) -> tuple[MixCount, ...]:
+    """Fills `drawn` with the rows of each mix source that make up its share of the training."""
+    connection.execute("create table drawn (source usmallint, line bigint, copy integer)")
     final = trained / (1 - sum(source.share for source in data.mix))
-    first = len(data.train) + len(data.validation) + len(data.test)
     return tuple(
-        _draw(connection, first + index, source, round(final * source.share), data.split)
+        _draw(
+            connection,
+            _sources(rows, ("data", "mix", index)),
+            source,
+            round(final * source.share),
+            data.split.seed,
+        )
         for index, source in enumerate(data.mix)
     )
 
 
 def _draw(
-    connection: DuckDBPyConnection, index: int, source: MixSource, wanted: int, split: Split
+    connection: DuckDBPyConnection, indices: list[int], source: MixSource, wanted: int, seed: int
 ) -> MixCount:
-    available = _one(connection, "select count(*) from rows where source = ?", [index])
+    mine = f"features where {USABLE} and {_among(indices)}"
+    available = one(connection, f"select count(*) from {mine}")
     copies = -(-wanted // available) if source.repeat and available else 1
     taken = min(wanted, available * copies)
     connection.execute(
-        "insert into placed select rows.rowid, 'train', copy from rows, range(?) as copies(copy)"
-        " where source = ? order by copy, sha256(? || pair_key), rows.rowid limit ?",
-        [copies, index, f"{split.seed}:", taken],
+        f"insert into drawn select source, line, copy from (from {mine}),"
+        f" range({copies}) as copies(copy)"
+        f" order by copy, {_shuffled(seed, 'prompt_key')}, source, line limit {taken}"
     ).fetchall()
-    return MixCount(source.path, source.share, wanted, available, taken)
+    return MixCount(source.name, source.share, wanted, available, taken)
 
 
-def _order(seed: int, key: str) -> str:
-    return hashlib.sha256(f"{seed}:{key}".encode()).hexdigest()
+# ---------------------------------------------------------------- parts
 
 
-def _one(connection: DuckDBPyConnection, query: str, values: Sequence[object] = ()) -> int:
-    row = connection.execute(query, list(values)).fetchone()
-    return int(row[0]) if row else 0
+def _placed(rows: Rows, trained: list[int], repeated: bool) -> str:
+    """SQL: makes `placed`. `repeated`: ids may come twice, so they are written out and numbered."""
+    parts = ", ".join(f"'{opened.part}'" for opened in rows.opened)
+    own = f"coalesce(own_id, {_line_id(rows)})"
+    nth = f"row_number() over (partition by {own} order by source, line, copy)"
+    return f"""
+create table placed as
+select * exclude (blank, refusal, own_id, nth, cluster),
+    {f"case when nth > 1 then {own} || '#' || nth else {own} end" if repeated else "null"} as own_id
+from (
+    select features.*, cluster_of.cluster,
+        case when {_among(trained)} then coalesce(held.part, 'train')
+            when drawn.line is not null then 'train' else [{parts}][source + 1] end as part,
+        coalesce(copy, 0) as copy, drawn.line is not null as general,
+        {nth if repeated else 1} as nth
+    from features left join drawn using (source, line)
+    left join cluster_of using (prompt_key)
+    left join held on held.cluster = coalesce(cluster_of.cluster, prompt_key)
+    where {USABLE} and ([{parts}][source + 1] <> 'mix' or drawn.line is not null)
+)"""
+
+
+def _final(rows: Rows) -> str:
+    return (
+        f"select * exclude (own_id), {rows.names('source')} as name,"
+        f" coalesce(own_id, {_line_id(rows)}) as id from placed"
+    )
+
+
+def _line_id(rows: Rows) -> str:
+    return f"{rows.names('source')} || ':' || line"
+
+
+def _ids_repeat(connection: DuckDBPyConnection, rows: Rows) -> bool:
+    names = [opened.file.name for opened in rows.opened]
+    return len(set(names)) < len(names) or bool(
+        one(connection, "select count(own_id) from features")
+        + one(connection, "select count(*) from drawn where copy > 0")
+    )
+
+
+def _sources(rows: Rows, path: tuple[str | int, ...]) -> list[int]:
+    """Indices of the files whose place in the recipe begins with `path`."""
+    return [opened.index for opened in rows.opened if opened.path[: len(path)] == path]
+
+
+def _among(indices: list[int]) -> str:
+    return f"source in ({', '.join(map(str, indices))})" if indices else "false"

@@ -1,59 +1,56 @@
-"""The one connection and its tables; every step of the pipeline fills the next table.
+"""The one connection and its tables; every step of the pipeline fills the next.
 
-rows    every accepted row of every source, in reading order
-placed  which rows go to which part, and how often
-final   the rows of the parts without their texts, with ids that are unique in the run
-found   what the checks found, row by row
+lines_0 ...  one relation a file: every record as text (files.relate); read anew by every pass
+features     one narrow row a record: keys, lengths, flags; no text
+refused      the records that cannot be used, and why
+shapes       kinds of row (which keys, which types) that differ from the others, and how
+final        the features of the rows that are used: with their part, and an id unique in the run
+found        what the checks found, row by row
+
+Texts are never kept: a check that needs them reads the lines of its hits again, so that memory
+does not grow with the length of the texts.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+MEMORY_LIMIT = "RECIPE_MEMORY_LIMIT"  # of DuckDB, as in 500MB; not a bound on the whole process
+
 TABLES = """
-create table rows (
-    part varchar,            -- key of the recipe's data: train, validation, test, mix
-    source integer,          -- index over all sources
-    name varchar,            -- path as the recipe has it
+create table features (
+    source usmallint,        -- index over all files
     line bigint,
-    id varchar,
+    blank boolean,           -- a blank line, no record
+    refusal varchar,         -- why the row cannot be used
+    roles varchar,           -- what is wrong with the order of turns
+    calls varchar,           -- what is wrong with tool calls
+    own_id varchar,
     grp varchar,             -- value of split.group_by as text; null where there is none
-    general boolean,
-    format varchar,
-    system varchar,
-    prompt varchar,
-    completion varchar,
-    messages varchar,        -- JSON list of {role, content}; null but for format messages
-    columns varchar,         -- JSON object
+    label varchar,
+    desirable boolean,
+    same_pair boolean,       -- chosen = rejected
+    turns integer,
+    prompt_key uhugeint,     -- equal for equal prompts, see scan.PROMPT_KEY
+    answer_hash ubigint,     -- of answer, system, tools as they stand; DuckDB's own, never stored
+    pair_hash ubigint,       -- of prompt, answer, system and tools as they stand
+    prompt_length integer,   -- characters
+    completion_length integer,
+    rejected_length integer,
+    bytes integer,           -- of system, prompt and answer in UTF-8
     blank_prompt boolean,
     blank_completion boolean,
-    prompt_key varchar,      -- equal for equal prompts, see formats.keys
-    pair_key varchar         -- equal for equal prompt, answer and system
+    shape ubigint            -- equal for rows with the same keys and types
 );
-create table placed (source_row bigint, part varchar, copy integer);
-create view texts as
-select rowid as source_row, system, prompt, completion, messages, columns from rows;
+create table refused (source usmallint, line bigint, refusal varchar, roles varchar, calls varchar);
+create table shapes (source usmallint, shape ubigint, remark varchar);  -- odd shapes only
+create table held (cluster uhugeint, part varchar);
 create table found (check_name varchar, id varchar, line bigint, source varchar, note varchar);
-"""
-
-
-FINAL = """
-create table final as
-select * exclude (own_id, occurrence),
-    case when occurrence = 1 then own_id else own_id || '#' || occurrence end as id
-from (
-    select rows.rowid as source_row, placed.part, placed.copy, name as source,
-        source as source_index, line, id as own_id, grp, general, blank_prompt, blank_completion,
-        length(prompt) as prompt_length, length(completion) as completion_length,
-        prompt_key, pair_key,
-        row_number() over (partition by id order by rows.rowid, copy) as occurrence
-    from rows join placed on rows.rowid = placed.source_row
-)
 """
 
 
@@ -61,6 +58,7 @@ def connect() -> DuckDBPyConnection:
     """A connection in memory that spills to the temporary folder and loads nothing by itself."""
     import duckdb
 
+    limit = os.environ.get(MEMORY_LIMIT)
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -69,7 +67,14 @@ def connect() -> DuckDBPyConnection:
             "max_temp_directory_size": "20GB",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
+            **({"memory_limit": limit} if limit else {}),
         },
     )
     connection.execute(TABLES)
     return connection
+
+
+def one(connection: DuckDBPyConnection, query: str, values: list[Any] | None = None) -> int:
+    """The number that a query counts; 0 where it is null."""
+    row = connection.execute(query, values or []).fetchone()
+    return int(row[0]) if row and row[0] is not None else 0

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,19 @@ from dsl.edit import patched
 from dsl.problems import from_dotted, set_value
 from dsl.recipe import (
     ChatTemplate,
+    DatabaseSource,
+    FileSource,
     Full,
+    HubSource,
     JinjaTemplate,
     Lora,
+    MixDatabase,
+    MixFile,
+    MixHub,
     Qlora,
+    TrainDatabase,
+    TrainFile,
+    TrainHub,
     build,
     get,
     read,
@@ -32,12 +41,19 @@ BASE: dict[str, Any] = {
     "model": {"base": "b"},
     "data": {"train": [{"path": "a.jsonl"}]},
 }
+HUB: dict[str, Any] = {"type": "hub", "dataset": "o/d", "token": {"env": "HF_TOKEN"}}
+DATABASE: dict[str, Any] = {"type": "database", "path": "x.duckdb", "query": "select 1"}
 CHOICES: dict[str, list[Any]] = {
     "method": [{"type": "qlora", "rank": 4}, {"type": "full"}, {"target_modules": ["q_proj"]}],
     "template": [{"type": "alpaca"}, {"type": "jinja", "prompt": "x"}, {"system": "s"}],
     "model.quantization": [{"type": "fp4"}, None],
-    "data.checks": [{"size": "off", "leakage": {"error_above": None}}, {"missing": "off"}],
-    "data.mix": [[{"path": "g", "share": 0.1}]],
+    "data.checks": [
+        {"size": "off", "leakage": {"error_above": None}},
+        {"missing": "off", "language": {"expected": ["en", "de"]}, "near_leakage": {"ngram": None}},
+    ],
+    "data.train": [[{"path": "a", "weight": 2}, HUB | {"weight": 1}], [DATABASE]],
+    "data.test": [[HUB], [DATABASE, {"path": "t"}]],
+    "data.mix": [[{"path": "g", "share": 0.1}], [HUB | {"share": 0.1, "repeat": True}]],
     "training.early_stopping": [{}, {"min_delta": 0.5}, None],
     "eval.suites": [{"a": {}, "b": {"limit": 3}}],
     "eval.gates": [[{"metric": "a.loss", "max": 2}]],
@@ -76,6 +92,41 @@ def test_the_example_keeps_what_it_says() -> None:
 )
 def test_the_type_chooses_the_class(section: str, value: Any, cls: type) -> None:
     assert type(getattr(read(BASE | {section: value})[0], section)) is cls
+
+
+@pytest.mark.parametrize(
+    ("part", "more", "classes"),
+    [
+        ("train", {"weight": 0.5}, (TrainFile, TrainHub, TrainDatabase)),
+        ("validation", {}, (FileSource, HubSource, DatabaseSource)),
+        ("test", {}, (FileSource, HubSource, DatabaseSource)),
+        ("mix", {"share": 0.1}, (MixFile, MixHub, MixDatabase)),
+    ],
+)
+def test_sources_of_every_part_and_type(
+    part: str, more: dict[str, Any], classes: tuple[type, ...]
+) -> None:
+    listed = [source | more for source in ({"path": "legal/a.jsonl"}, HUB, DATABASE)]
+    values = patched(BASE, [set_value(("data", part), listed)])
+    assert check_schema(values) == []
+    found = [source for _, where, source in read(values)[0].data.sources() if where == part]
+    assert tuple(map(type, found)) == classes
+    assert [source.name for source in found] == ["legal/a.jsonl", "o/d/train", "x.duckdb"]
+    assert [source.type for source in found] == ["file", "hub", "database"]
+    assert all(getattr(source, key) == value for source in found for key, value in more.items())
+    assert get(read(values)[0], ("data", part, 1, "token", "env")) == "HF_TOKEN"
+
+
+def test_a_threshold_that_is_given_leaves_the_others_as_they_are() -> None:
+    given_one = {"duplicates": {"warn_above": 0.2}, "near_leakage": {"error_similarity": 0.95}}
+    default, _ = read(BASE)
+    recipe, _ = read(patched(BASE, [set_value(("data", "checks"), given_one)]))
+    before, after = default.data.checks, recipe.data.checks
+    assert before.duplicates and after.duplicates and after.near_leakage
+    assert after.duplicates.warn_above == 0.2
+    assert after.duplicates.error_above == before.duplicates.error_above is not None
+    assert after.near_leakage == replace(before.near_leakage, error_similarity=0.95)
+    assert after.secrets == before.secrets
 
 
 def test_off_is_none_for_a_check_and_a_word_elsewhere() -> None:

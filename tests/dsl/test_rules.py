@@ -13,7 +13,7 @@ from dsl.edit import patched
 from dsl.facts import Facts, Hardware, Momentary, SourceFacts
 from dsl.problems import Problem, dotted, from_dotted, set_value
 from dsl.recipe import read
-from dsl.rules import RULES, check, is_local
+from dsl.rules import RULES, TRAINING_RULES, check, is_local
 from dsl.validate import check_schema
 
 BASE: dict[str, Any] = {
@@ -29,6 +29,8 @@ TRAIN = SourceFacts(
     ("data", "train", 0), "a.jsonl", "train", "alpaca", ("id", "clause", "plain"), complete=True
 )
 CHATS = replace(TRAIN, format="messages", columns=("messages", "topic"))
+HUB = {"type": "hub", "dataset": "o/d", "revision": "0123abc"}
+DATABASE = {"type": "database", "path": "x.duckdb", "query": "select * from clauses"}
 UNDIRECTED = {"domain": {"metrics": ["length_ratio", "loss"]}}
 
 
@@ -121,6 +123,31 @@ CASES = [
     Case("source_not_on_both_sides", {"data.test": [{"path": "./a.jsonl"}]}, "data.test[0].path",
          "stands in data.train and in data.test", "remove one",
          {"data.test": [{"path": "b.jsonl"}]}),
+    Case("source_not_on_both_sides", {"data.test": [{"path": "a*.jsonl"}]}, "data.test[0].path",
+         "'a*.jsonl' stands in data.train", "remove one", {"data.test": [{"path": "b*.jsonl"}]}),
+    Case("source_not_on_both_sides",
+         {"data.train[0].path": "d", "data.validation": [{"path": "d/v.jsonl"}]},
+         "data.validation[0].path", "'d/v.jsonl' stands in data.train", "remove one",
+         {"data.train[0].path": "d", "data.validation": [{"path": "d/deeper/v.jsonl"}]}),
+    Case("source_not_on_both_sides",
+         {"data.train[0]": HUB, "data.mix": [HUB | {"share": 0.1}]},
+         "data.mix[0].dataset", "'o/d/train' stands in data.train and in data.mix", "remove one",
+         {"data.train[0]": HUB, "data.mix": [HUB | {"share": 0.1, "split": "test"}]}),
+    Case("source_not_on_both_sides",
+         {"data.train[0]": DATABASE, "data.test": [DATABASE]}, "data.test[0].path",
+         "'x.duckdb' stands in data.train and in data.test", "remove one",
+         {"data.train[0]": DATABASE, "data.test": [DATABASE | {"query": "from held_out"}]}),
+    Case("weights_on_all_or_none",
+         {"data.train": [{"path": "a", "weight": 2}, {"path": "b"}, {"path": "c", "weight": 1}]},
+         "data.train[1]", "this source has no weight", "every source a weight, or none",
+         {"data.train": [{"path": "a", "weight": 2}, {"path": "b", "weight": 0.5}]}),
+    Case("hub_data_is_pinned", {"data.train[0]": {"type": "hub", "dataset": "o/d"}},
+         "data.train[0].dataset", "'o/d' without a revision may have other rows",
+         "set revision to a commit", {"data.train[0]": HUB}, severity="warning", patch=False),
+    Case("query_only_reads", {"data.train[0]": DATABASE | {"query": "Delete from clauses"}},
+         "data.train[0].query", "begins with 'Delete'", "write a SELECT",
+         {"data.train[0]": DATABASE | {"query": "-- the good ones\n/* a\n */ (Select 1)"}},
+         patch=False),
     Case("columns_fit_format",
          {"data.train[0].format": "messages", "data.train[0].columns": {"output": "plain"}},
          "data.train[0].columns.output", "format messages has no 'output'", "its parts: id",
@@ -158,6 +185,33 @@ CASES = [
           MIX: [{"path": "g.jsonl", "share": 0.1, "format": "messages"}]},
          "template.type", "data.mix[0] holds conversations; the jinja template", "chat",
          {"template": {"type": "jinja", "prompt": "x"}, "data.train[0].format": "messages"}),
+    Case("template_fits_rows", {"template.type": "alpaca", "data.train[0].format": "sharegpt"},
+         "template.type", "data.train[0] holds conversations", "chat",
+         {"template.type": "alpaca", "data.train[0].format": "prompt_completion"}),
+    Case("tools_need_the_models_template",
+         {"template": {"type": "chatml", "system": "s"}, "data.train[0].columns": {"tools": "f"}},
+         "template.type", "data.train[0] has tools, which the chatml template leaves out",
+         "set template.type to chat", {"data.train[0].columns": {"tools": "f"}}),
+    Case("tools_need_the_models_template",
+         {"template": {"type": "jinja", "prompt": "x"},
+          MIX: [{"path": "g.jsonl", "share": 0.1, "columns": {"tools": "f"}}]},
+         "template.type", "data.mix[0] has tools, which the jinja template leaves out",
+         "set template.type to chat",
+         {"template": {"type": "jinja", "prompt": "x"}, "data.train[0].columns": {"tools": "f"}}),
+    Case("rows_fit_objective", {"data.train[0].format": "preference"}, "data.train[0].format",
+         "data.train[0] holds pairs of a chosen and a rejected answer; sft learns",
+         "the objective dpo or reward, which is not built yet: 'recipe check'",
+         {"data.train[0].format": "sharegpt"}, patch=False),
+    Case("rows_fit_objective", {MIX: [{"path": "g.jsonl", "share": 0.1}]}, "data.mix[0].format",
+         "data.mix[0] holds texts without a question", "the objective pretraining", {},
+         Facts(sources=(replace(TRAIN, path=("data", "mix", 0), part="mix", format="text"),)),
+         misses=Facts(sources=(TRAIN,)), patch=False),
+    Case("rows_fit_objective", {"data.train[0].format": "auto"}, "data.train[0].format",
+         "data.train[0] holds texts with a label", "the objective classification", {},
+         Facts(sources=(replace(TRAIN, format="classification"),)), misses=Facts(), patch=False),
+    Case("rows_fit_objective", {"data.test": [{"path": "k.jsonl", "format": "kto"}]},
+         "data.test[0].format", "data.test[0] holds answers that are wanted or not",
+         "the objective kto", {"data.test": [{"path": "k.jsonl"}]}, patch=False),
     Case("mix_leaves_room", {MIX: [{"path": "g", "share": 0.5}, {"path": "h", "share": 0.45}]},
          MIX, "nothing is left for the task", "lower them", {MIX: [{"path": "g", "share": 0.5}]},
          patch=False),
@@ -274,7 +328,7 @@ CASES = [
          misses=Facts(momentary=Momentary(free_disk_bytes=8 * 10**8)), severity="warning",
          patch=False),
 ]  # fmt: skip
-BY_NAME = {rule.__name__: rule for rule in RULES}
+BY_NAME = {rule.__name__: rule for rule in (*RULES, *TRAINING_RULES)}
 
 
 def values_of(given: dict[str, Any]) -> dict[str, Any]:
@@ -323,7 +377,27 @@ def test_a_patch_leaves_a_valid_recipe_without_the_problem(case: Case) -> None:
 
 def test_every_rule_has_a_case() -> None:
     assert {case.rule for case in CASES} == set(BY_NAME)
-    assert len(BY_NAME) == len(RULES)
+    assert len(BY_NAME) == len(RULES) + len(TRAINING_RULES)
+
+
+def test_data_that_no_objective_learns_from_can_be_looked_at() -> None:
+    recipe, _ = read(values_of({"data.train[0].format": "kto", "training.learning_rate": 0.5}))
+    for_training = [problem.path[-1] for problem in check(recipe, NOTHING)]
+    assert for_training == ["learning_rate", "format"]
+    assert [problem.path[-1] for problem in check(recipe, NOTHING, RULES)] == ["learning_rate"]
+
+
+@pytest.mark.parametrize("path", ["../x.duckdb", "/srv/x.duckdb"])
+def test_a_database_stays_inside_too(path: str) -> None:
+    recipe, _ = read(values_of({"data.train[0]": DATABASE | {"path": path}}))
+    assert [problem.path for problem in check(recipe, NOTHING)] == [("data", "train", 0, "path")]
+
+
+def test_one_source_may_be_many_files() -> None:
+    other = replace(TRAIN, name="b.jsonl", columns=("id", "plain"))
+    recipe, _ = read(values_of({"data.train[0].columns": {"input": "clause"}}))
+    (problem,) = check(recipe, Facts(sources=(TRAIN, other)))
+    assert problem.message == "no column 'clause' in the data"
 
 
 def test_rules_say_nothing_of_a_good_recipe_and_of_facts_not_asked() -> None:

@@ -11,11 +11,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from dsl import recipe as recipes
+from dsl import sources, thresholds
 from dsl.compile import PASSES
 from dsl.methods import METHODS
 from dsl.metrics import FAMILIES, METRICS
 from dsl.problems import pointer
-from dsl.rows import FORMATS
+from dsl.rows import EITHER, FORMATS, OPTIONAL, ROLES
 from dsl.schema import all_fields, at, fields, fill, is_switch, load, resolve, types_with, walk
 
 DECLARED = {"/".join(path): sub for path, sub in walk()}
@@ -65,9 +66,10 @@ def test_every_property_is_declared_in_full(
     assert sum(ways) == 1, "exactly one of required, default and x-derived"
 
 
-@pytest.mark.parametrize("place", DECLARED)
-def test_examples_and_defaults_validate(place: str) -> None:
-    declared = DECLARED[place]
+@pytest.mark.parametrize(
+    "declared", [pytest.param(sub, id=where) for where, _, sub, _ in declarations()]
+)
+def test_examples_and_defaults_validate(declared: Mapping[str, Any]) -> None:
     validator = Draft202012Validator({"$defs": load()["$defs"], **declared})
     values = [*declared["examples"], *([declared["default"]] if "default" in declared else [])]
     for value in values:
@@ -101,7 +103,9 @@ def test_a_unit_stands_where_a_number_could_be_mistaken() -> None:
     without = {
         place
         for place, sub in DECLARED.items()
-        if place.endswith(("_steps", "_length", "_tokens")) and "x-unit" not in sub
+        if place.endswith(("_steps", "_length", "_tokens"))
+        and "x-unit" not in sub
+        and "object" not in sub["type"]
     }
     assert without == {"training/gradient_accumulation_steps"}
 
@@ -111,25 +115,25 @@ def test_a_unit_stands_where_a_number_could_be_mistaken() -> None:
 
 def classes() -> Iterator[tuple[str, type, set[str]]]:
     """(place, dataclass, keys that the schema knows there)."""
-    yield from _below("recipe", recipes.Recipe, load())
+    yield from _below("", recipes.Recipe, load())
 
 
 def _below(
-    place: str, cls: type, schema: Mapping[str, Any]
+    place: str, hint: Any, schema: Mapping[str, Any]
 ) -> Iterator[tuple[str, type, set[str]]]:
-    sections = recipes.TYPES if cls is recipes.Recipe else {}
-    known = fields(schema, {})
-    yield place, cls, set(known)
-    for name, hint in get_type_hints(cls).items():
-        sub = known.get(name, {})
-        if name in sections:
-            for kind, inner in sections[name].items():
-                known_here = set(fields(sub, {"type": kind}))
-                yield f"{place}/{name}/{kind}", inner, known_here
-            continue
-        for inner in _dataclasses_in(hint):
-            below = resolve(sub.get("items") or sub.get("additionalProperties") or sub)
-            yield from _below(f"{place}/{name}", inner, below)
+    """The classes at one place: one for each type where it has types, else those of the hint."""
+    schema = resolve(schema)
+    inner = schema.get("items") or schema.get("additionalProperties")
+    if inner and place not in recipes.TYPES:
+        yield from _below(f"{place}/*", hint, inner)
+        return
+    of_types = recipes.TYPES.get(place, {}).items()
+    kinds = of_types or (("", cls) for cls in _dataclasses_in(hint))
+    for kind, cls in kinds:
+        known = fields(schema, {"type": kind} if kind else {})
+        yield f"{place}/{kind}", cls, set(known)
+        for name, inside in get_type_hints(cls).items():
+            yield from _below(f"{place}/{name}".lstrip("/"), inside, known.get(name, {}))
 
 
 def _dataclasses_in(hint: Any) -> Iterator[type]:
@@ -151,10 +155,11 @@ def test_every_dataclass_of_the_recipe_stands_in_the_schema() -> None:
     placed = {cls for _, cls, _ in classes()}
     declared = {
         cls
-        for cls in vars(recipes).values()
+        for module in (recipes, sources, thresholds)
+        for cls in vars(module).values()
         if isinstance(cls, type)
         and dataclasses.is_dataclass(cls)
-        and cls.__module__ == recipes.__name__
+        and cls.__module__ == module.__name__
     }
     assert declared == placed
 
@@ -188,6 +193,12 @@ def test_formats_are_those_of_the_schema() -> None:
     assert {*FORMATS, "auto"} == set(DECLARED["data/train/*/format"]["enum"])
 
 
+def test_roles_of_columns_are_those_of_the_schema() -> None:
+    assert tuple(DECLARED["data/train/*/columns"]["properties"]) == ROLES
+    for roles in (FORMATS, EITHER, OPTIONAL):
+        assert {role for named in roles.values() for role in named} <= {*ROLES}
+
+
 # ---------------------------------------------------------------- the walker
 
 
@@ -208,6 +219,10 @@ def test_at_finds_a_place_by_the_values_there() -> None:
     assert at(("method", "rank"), {}) is not None
     assert at(("eval", "suites", "x", "limit"), values) == DECLARED["eval/suites/*/limit"]
     assert at(("data", "train", 0, "path"), values) == DECLARED["data/train/*/path"]
+    hub = {"data": {"train": [{"type": "hub"}], "mix": [{"type": "database"}]}}
+    assert at(("data", "train", 0, "path"), hub) is None
+    assert at(("data", "mix", 0, "query"), hub) is not None
+    assert types_with(load()["$defs"]["mix"], "path") == ["file", "database"]
     assert at(("name", "deeper"), {"name": "x"}) is None
     assert is_switch(DECLARED["data/checks/size"])
     assert not is_switch(DECLARED["data/split"])

@@ -33,18 +33,40 @@ def _csv(path: Path, rows: Rows) -> None:
         )
 
 
+def _table(rows: Rows) -> Any:
+    import pyarrow as pa
+
+    columns = dict.fromkeys(key for row in rows for key in row)
+    return pa.table({column: [row.get(column) for row in rows] for column in columns})
+
+
 def _parquet(path: Path, rows: Rows) -> None:
-    import duckdb
+    import pyarrow.parquet as pq
 
-    _jsonl(path.with_suffix(".tmp"), rows)
-    with duckdb.connect() as connection:
-        connection.execute(
-            f"copy (from read_json('{path.with_suffix('.tmp')}', format='newline_delimited'))"
-            f" to '{path}' (format parquet)"
-        )
+    pq.write_table(_table(rows), path)
 
 
-WRITERS = {"jsonl": _jsonl, "json": _json, "csv": _csv, "parquet": _parquet}
+def _arrow(path: Path, rows: Rows) -> None:
+    import pyarrow.feather as feather
+
+    feather.write_feather(_table(rows), path, compression="uncompressed")
+
+
+def _packed(path: Path, rows: Rows) -> None:
+    import pyarrow as pa
+
+    _jsonl(path, rows)
+    plain = path.read_bytes()
+    with pa.output_stream(path, compression=COMPRESSIONS[path.suffix]) as stream:
+        stream.write(plain)
+
+
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+# what follows the name of a file → how it is written
+WRITERS: dict[str, Callable[[Path, Rows], None]] = {
+    "jsonl": _jsonl, "json": _json, "csv": _csv, "parquet": _parquet, "arrow": _arrow,
+    "jsonl.gz": _packed, "jsonl.zst": _packed,
+}  # fmt: skip
 
 
 @pytest.fixture(params=list(WRITERS))
@@ -54,8 +76,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def write_rows() -> Callable[[Path, Rows], None]:
-    """Writes rows in the kind that the path's suffix names."""
-    return lambda path, rows: WRITERS[path.suffix.removeprefix(".")](path, rows)
+    """Writes rows in the kind that the path's suffixes name."""
+    return lambda path, rows: WRITERS[path.name.partition(".")[2]](path, rows)
 
 
 @pytest.fixture(scope="session")

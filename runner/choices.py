@@ -1,0 +1,106 @@
+"""The sections of a recipe that say how to train and to judge, chosen by task and measures.
+
+The figures are the practice of the field: ranks by task, 1 to 3 epochs, adapters first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dsl.models import MODELS
+from dsl.rows import Format
+from runner.data.measure import Measures
+
+BASE = "smollm2-135m-instruct"
+BYTES_PER_TOKEN = 3.5  # of English in a tokenizer of 50,000 tokens; other scripts have fewer
+TEMPLATE_TOKENS = 40  # what a chat template adds around two turns
+SHORTEST = 128  # tokens of a row
+SHORTEST_ANSWER, LONGEST_ANSWER = 16, 512  # tokens
+FEW, MANY = 500, 50_000  # rows
+
+Section = tuple[str, dict[str, Any], dict[str, str]]  # name, values, key → why
+
+
+def choices(format: Format, measures: Measures) -> list[Section]:
+    """The sections in the order of the schema."""
+    sections = [_method(format, measures), _training(measures), _eval(format, measures)]
+    return [_template(), *sections] if format == "alpaca" else sections
+
+
+def why_base() -> str:
+    model = MODELS()[BASE]
+    return (
+        f"{round(model.parameters / 1e6)}M parameters, {model.licence}: runs on any machine and "
+        "shows whether the data teach; 'recipe models' lists larger ones"
+    )
+
+
+def _template() -> Section:
+    why = "the model's own turns; instruction and input are the question, a blank line between"
+    return "template", {"type": "chat"}, {"type": why}
+
+
+def _method(format: Format, measures: Measures) -> Section:
+    rows = measures.rows
+    if format == "classification":
+        rank, why = 8, "telling classes apart takes few directions: 4 to 8 is usual"
+    elif rows < FEW:
+        rank, why = 8, f"{rows:,} rows teach a style or a format, not facts: 4 to 8 is usual"
+    elif rows < MANY:
+        rank, why = 16, f"16 to 32 is usual, and {rows:,} rows do not fill more"
+    else:
+        rank, why = 32, f"{rows:,} rows can fill more directions: 32 to 64 is usual"
+    values: dict[str, Any] = {"type": "lora", "rank": rank}
+    reasons = {"type": "trains about 1% of the weights, comes close to training all", "rank": why}
+    if rows >= MANY:
+        values["dropout"] = 0
+        reasons["dropout"] = f"{rows:,} rows are not learnt by heart in so few epochs"
+    return "method", values, reasons
+
+
+def _training(measures: Measures) -> Section:
+    rows = measures.rows
+    epochs = 3 if rows < FEW else 2 if rows < MANY else 1
+    usual, long = (_tokens(size) + TEMPLATE_TOKENS for size in measures.row_bytes)
+    # a few long rows are not worth four times the memory
+    length = min(
+        max(power_of_two(long), SHORTEST),
+        max(2 * power_of_two(usual), SHORTEST),
+        MODELS()[BASE].max_position_embeddings,
+    )
+    cut = "" if length >= long else "; longer ones are cut, as the check truncation tells"
+    reasons = {
+        "epochs": f"{epochs} pass{'es' * (epochs != 1)} over {rows:,} rows; 1 to 3 are usual",
+        "max_length": f"about {usual:,} tokens hold 95% of the rows, {long:,} hold 99%"
+        f" (estimated, bytes / {BYTES_PER_TOKEN}){cut}",
+    }
+    return "training", {"epochs": epochs, "max_length": length}, reasons
+
+
+def _eval(format: Format, measures: Measures) -> Section:
+    answer = _tokens(measures.answer_bytes)
+    if format == "classification":
+        metrics, why = ["loss", "exact_match"], "an answer is a class: right or wrong"
+    elif answer <= SHORTEST_ANSWER:
+        metrics = ["loss", "exact_match", "token_f1"]
+        why = "answers are a few words: right or wrong tells more than shared words"
+    else:
+        metrics = ["loss", "perplexity", "rouge", "repetition"]
+        why = "answers are free text: words shared with the reference, and whether they loop"
+    # one half above the estimate: an answer that is cut off counts as wrong
+    most = min(max(power_of_two(answer * 3 // 2), SHORTEST_ANSWER), LONGEST_ANSWER)
+    suites = {"domain": {"data": "test", "metrics": metrics}}
+    reasons = {
+        "generation.max_new_tokens": f"about {answer:,} tokens hold 95% of the answers (estimated)",
+        "suites.domain.metrics": why,
+    }
+    return "eval", {"generation": {"max_new_tokens": most}, "suites": suites}, reasons
+
+
+def _tokens(size: int) -> int:
+    return round(size / BYTES_PER_TOKEN)
+
+
+def power_of_two(number: int) -> int:
+    """The smallest power of two that is not below a number."""
+    return 1 << max(number - 1, 0).bit_length()

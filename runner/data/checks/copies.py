@@ -1,0 +1,134 @@
+"""Exact checks of rows against rows: duplicates, leakage between the parts.
+
+Texts are compared in NFC, lower case, blanks as one space (formats.normalised). Only where rows
+share a prompt are their answers read again and compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dsl.thresholds import ContradictionCheck, ShareCheck
+from runner.data.checks.finding import Finding, Read, Said
+from runner.data.formats import normalised, normalised_sql
+
+ANSWERS_AT_ONCE = 1000
+
+DUPLICATES = Said(
+    "duplicates",
+    "rows beyond the first with the same prompt, answer, system message and tools, "
+    "compared in NFC, lower case, blanks as one space; data.mix not counted",
+)
+LEAKAGE = Said(
+    "leakage",
+    "rows of validation or test whose prompt stands in training or data.mix, "
+    "or of test in validation; compared as duplicates are",
+)
+CONTRADICTIONS = Said(
+    "contradictions",
+    "rows whose answer is less similar (Indel) to the first answer of the same prompt, system "
+    "message and tools than the bound, or whose label is another one",
+)
+# rows that share their prompt while answer or system differ in at least one byte
+SHARED = (
+    "select source, line from placed where copy = 0 and prompt_key in ("
+    " select prompt_key from placed where copy = 0"
+    " group by prompt_key having min(answer_hash) <> max(answer_hash))"
+)
+
+
+def compare_answers(read: Read) -> None:
+    """Fills `answers` (source, line, answer_key): the normalised answers of SHARED."""
+    if "answers" in read.done:
+        return
+    read.done.add("answers")
+    system = normalised_sql("coalesce(system, '')")
+    answer = (
+        f"{normalised_sql('completion')} || chr(0) || {system} || chr(0) || coalesce(tools, '')"
+    )
+    texts = read.rows.select(f"md5_number({answer}) as answer_key", SHARED)
+    read.connection.execute(f"create table answers as {texts}").fetchall()
+
+
+def duplicates(read: Read, limits: ShareCheck) -> Finding:
+    compare_answers(read)
+    # narrow rows first: ids and names only of what is found
+    read.note(
+        "duplicates",
+        "with mine as (select prompt_key, answer_hash, source, line from placed where not general),"
+        " several as (from mine where prompt_key in ("
+        "  select prompt_key from mine group by 1 having count(*) > 1)),"
+        " keyed as (select prompt_key, coalesce(answer_key, answer_hash::uhugeint) as answer,"
+        "  source, line from several left join answers using (source, line)),"
+        " groups as (select prompt_key, answer, min((source, line)) as first"
+        "  from keyed group by all having count(*) > 1),"
+        " later as (select source, line, first[1] as first_source, first[2] as first_line"
+        "  from keyed join groups using (prompt_key, answer) where (source, line) > first)"
+        " select final.id, final.line, final.name, 'same as ' || one.id as note"
+        " from later join final using (source, line) join final as one"
+        " on one.source = first_source and one.line = first_line"
+        " where not final.general and not one.general order by final.source, final.line",
+    )
+    total = read.count("select count(*) from placed where not general")
+    raw = read.count("select count(*) - count(distinct pair_hash) from placed where not general")
+    remark = f"{raw:,} of them byte for byte"
+    return DUPLICATES.share(read, limits, total, "rows", "keep one of each", remark=remark)
+
+
+def leakage(read: Read, limits: ShareCheck) -> Finding:
+    # one row a prompt and part, so that often repeated prompts do not multiply in the join
+    read.note(
+        "leakage",
+        "with held as (select source, line, part, prompt_key from placed"
+        "  where part in ('validation', 'test') and not blank_prompt),"
+        " seen as (select prompt_key, part, if(general, 'mix', part) as place,"
+        "  min((source, line)) as first"
+        "  from placed where prompt_key in (select prompt_key from held) group by all),"
+        " leaked as (select held.source, held.line, min(seen.first) as first,"
+        "  arg_min(place, seen.first) as place from held join seen"
+        "  on held.prompt_key = seen.prompt_key"
+        "  and (seen.part = 'train' or (held.part = 'test' and seen.part = 'validation'))"
+        "  group by held.source, held.line)"
+        " select final.id, final.line, final.name,"
+        "  'same prompt as ' || one.id || ' in ' || place as note"
+        " from leaked join final using (source, line) join final as one"
+        " on one.source = first[1] and one.line = first[2] and one.copy = 0"
+        " order by final.source, final.line",
+    )
+    total = read.count("select count(*) from placed where part in ('validation', 'test')")
+    hint = "remove them from one side; what is tested must not have been trained on"
+    return LEAKAGE.share(read, limits, total, "held-out rows", hint)
+
+
+def contradictions(read: Read, limits: ContradictionCheck) -> Finding:
+    """Linear: every answer is compared with the first one of its prompt and system message."""
+    from rapidfuzz.distance import Indel
+
+    texts = read.rows.select("system, tools, completion", SHARED)
+    found = read.connection.execute(
+        "select id, line, name, completion, label is not null, first_value(completion) over same,"
+        " first_value(id) over same"
+        f" from final join ({texts}) using (source, line) where copy = 0"
+        " window same as (partition by prompt_key, coalesce(system, ''), coalesce(tools, '')"
+        "  order by source, line)"
+        " order by source, line"
+    )
+    odd: list[tuple[str, int, str, str]] = []
+    labels = 0
+    while some := found.fetchmany(ANSWERS_AT_ONCE):
+        for id, line, name, answer, is_label, first, first_id in some:
+            one, other = normalised(answer), normalised(first)
+            if one == other:
+                continue
+            alike = Indel.normalized_similarity(one, other)
+            if is_label or alike < limits.similarity:
+                labels += is_label
+                what = f"'{first}', not '{answer}'" if is_label else f"{alike:.2f} similar"
+                odd.append((id, line, name, f"{what}: same prompt as {first_id}"))
+    read.add("contradictions", odd)
+    total = read.count("select count(*) from placed where copy = 0")
+    hint = "decide for one answer, or say in the prompt what makes the difference"
+    if labels and limits.labels_error_above is not None:
+        bound = min(limits.labels_error_above, limits.error_above or 1.0)
+        limits = replace(limits, error_above=bound)
+    return CONTRADICTIONS.share(read, limits, total, "rows", hint)

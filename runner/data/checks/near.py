@@ -1,0 +1,152 @@
+"""Checks of rows that are nearly alike: near duplicates, and near leakage between the parts.
+
+Exact duplicates are left out beforehand; every pair that counts was compared in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from dsl.thresholds import NearLeakageCheck, ShareCheck, SimilarityCheck
+from runner.data.checks.finding import Finding, How, Read, Said, percent
+
+NEAR_DUPLICATES = Said(
+    "near_duplicates",
+    "rows whose prompt and whose answer are both at least as similar (Indel) to an earlier row "
+    "as the bound, exact duplicates and data.mix not counted; every pair was compared in full",
+)
+NEAR_LEAKAGE = Said(
+    "near_leakage",
+    "rows of validation or test that are nearly a training row (Indel, prompt and answer), "
+    "or of test that are nearly one of validation; or of whose answer's runs of words (of the "
+    "length in the recipe) at least half stand in training rows",
+)
+LINE_BITS = 40  # a key is the index of the file, then the line
+KEY = f"(source::bigint << {LINE_BITS}) + line"
+BATCH_ROWS = 1 << 13
+SHARED_RUNS = 0.5  # of an answer's runs of words, from where on they count
+
+
+def compare_rows(read: Read) -> None:
+    """Fills `near_pairs` (one_source, one_line, source, line, similarity): one stands before."""
+    if "near" in read.done:
+        return
+    read.done.add("near")
+    from runner.data.near.find import near_duplicates as find
+
+    asked = read.data.checks
+    bounds = [limits.similarity for limits in [asked.near_duplicates] if limits]
+    bounds += [limits.warn_similarity for limits in [asked.near_leakage] if limits]
+    read.connection.execute(
+        "create table unique_rows as select first[1] as source, first[2] as line from ("
+        " select min((source, line)) as first from placed where copy = 0 group by pair_hash)"
+    ).fetchall()
+    rows = read.rows.select("prompt, completion", "select source, line from unique_rows")
+    near = find(
+        read.connection,
+        f"select {KEY} as key, prompt, completion from ({rows})",
+        min(bounds),
+    )
+    read.how["near"] = near.how
+    listed = [(p.first, p.second, min(p.prompt, p.completion)) for p in near.pairs]
+    columns = [list(column) for column in zip(*listed, strict=True)] or [[], [], []]
+    one, other = (f"{key} >> {LINE_BITS}, {key} % (1::bigint << {LINE_BITS})" for key in ("a", "b"))
+    read.connection.execute("drop table unique_rows").fetchall()
+    read.connection.execute(
+        "create table near_pairs (one_source usmallint, one_line bigint, source usmallint,"
+        " line bigint, similarity double)"
+    ).fetchall()
+    read.connection.execute(
+        f"insert into near_pairs select {one}, {other}, similarity from (select"
+        " unnest(?::bigint[]) as a, unnest(?::bigint[]) as b, unnest(?::double[]) as similarity)",
+        columns,
+    ).fetchall()
+
+
+def near_duplicates(read: Read, limits: SimilarityCheck) -> Finding:
+    compare_rows(read)
+    read.note(
+        "near_duplicates",
+        "with best as (select source, line, max(similarity) as similarity,"
+        "  arg_max((one_source, one_line), (similarity, -one_source::int, -one_line)) as one"
+        "  from near_pairs join (from placed where copy = 0 and not general)"
+        "  using (source, line) group by source, line)"
+        " select final.id, final.line, final.name,"
+        "  printf('%.2f like %s', similarity, one.id) as note"
+        " from best join final using (source, line) join final as one"
+        " on one.source = best.one[1] and one.line = best.one[2] and one.copy = 0"
+        f" where similarity >= {limits.similarity} and final.copy = 0"
+        " order by final.source, final.line",
+    )
+    total = read.count("select count(*) from placed where not general")
+    hint = "keep one of each: --fix drops the later ones"
+    how = cast(How, read.how["near"])
+    return NEAR_DUPLICATES.share(read, limits, total, "rows", hint, how)
+
+
+def near_leakage(read: Read, limits: NearLeakageCheck) -> Finding:
+    compare_rows(read)
+    read.note(
+        "near_leakage",
+        "with pairs as (select source, line, one_source, one_line, similarity from near_pairs"
+        "  union all select one_source, one_line, source, line, similarity from near_pairs),"
+        " leaked as (select pairs.*, twin.part as place"
+        "  from pairs join (from placed where copy = 0) as held using (source, line)"
+        "  join (from placed where copy = 0) as twin"
+        "  on twin.source = one_source and twin.line = one_line"
+        "  where held.part <> 'train' and (twin.part = 'train'"
+        "  or (held.part = 'test' and twin.part = 'validation'))"
+        f"  and similarity >= {limits.warn_similarity}),"
+        " best as (select source, line, max(similarity) as similarity,"
+        "  arg_max((one_source, one_line, place), similarity) as one from leaked group by all)"
+        " select final.id, final.line, final.name,"
+        "  printf('%.2f like %s in %s', similarity, one.id, best.one[3]) as note"
+        " from best join final using (source, line) join final as one"
+        " on one.source = best.one[1] and one.line = best.one[2] and one.copy = 0"
+        " where final.copy = 0 order by similarity desc, final.source, final.line",
+    )
+    if limits.ngram is not None:
+        _note_runs(read, limits.ngram)
+    total = read.count("select count(*) from placed where part in ('validation', 'test')")
+    grave = read.count(
+        "select count(*) from found where check_name = 'near_leakage'"
+        f" and try_cast(split_part(note, ' ', 1) as double) >= {limits.error_similarity}"
+    )
+    hint = "remove these rows from one side, or give the split a group_by that keeps them together"
+    how = cast(How, read.how["near"])
+    warned = ShareCheck(limits.warn_above, None)
+    if limits.error_above is not None and total and grave / total > limits.error_above:
+        warned = ShareCheck(limits.warn_above, 0.0)
+    remark = f"{grave:,} of them from {percent(limits.error_similarity)} on"
+    return NEAR_LEAKAGE.share(read, warned, total, "held-out rows", hint, how, remark)
+
+
+def _note_runs(read: Read, length: int) -> None:
+    """Adds held-out rows whose answer stands in pieces in training rows."""
+    from runner.data.near.ngrams import shared_ngrams
+
+    def batches(which: str) -> Iterator[Any]:
+        hits = f"select source, line from placed where copy = 0 and {which}"
+        texts = read.rows.select("prompt, completion", hits)
+        query = f"select {KEY} as key, prompt, completion from ({texts})"
+        yield from read.connection.sql(query).to_arrow_reader(BATCH_ROWS)
+
+    held_out, training = batches("part <> 'train'"), batches("part = 'train'")
+    read.add_rows(
+        "near_leakage",
+        [
+            (
+                overlap.key >> LINE_BITS,
+                overlap.key % (1 << LINE_BITS),
+                f"{percent(share)} of its answer's runs of {length} words stand in training rows",
+            )
+            for overlap in shared_ngrams(held_out, training, length)
+            if overlap.completion_ngrams
+            and (share := overlap.completion_shared / overlap.completion_ngrams) >= SHARED_RUNS
+        ],
+    )
+    read.connection.execute(  # a row that is nearly another one is told once
+        "delete from found where check_name = 'near_leakage' and rowid not in ("
+        " select min(rowid) from found where check_name = 'near_leakage' group by id)"
+    ).fetchall()

@@ -1,0 +1,141 @@
+"""The cells of raw rows, and the columns that every format brings them to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dsl.problems import pointer
+from runner.data.formats.texts import blank_sql, quoted_name, quoted_text
+
+NOT_JSON = "not JSON"
+# what `canonical` selects, in this order, with its types
+CANONICAL_COLUMNS: dict[str, str] = {
+    "line": "bigint",
+    "blank": "boolean",
+    "refusal": "varchar",  # why the row cannot be used; NOT_JSON where the JSON is invalid
+    "roles": "varchar",  # what is wrong with the order of turns
+    "calls": "varchar",  # what is wrong with tool calls
+    "own_id": "varchar",
+    "grp": "varchar",
+    "system": "varchar",
+    "prompt": "varchar",
+    "completion": "varchar",
+    "rejected": "varchar",
+    "desirable": "boolean",
+    "label": "varchar",
+    "turns": "integer",
+    "messages": "varchar",  # JSON list of {role, content, ...}; conversations only
+    "tools": "varchar",  # JSON list of {type, function}
+    "texts": "varchar",  # JSON object: role → text; flat rows only
+    "raw": "varchar",
+    "keys": "varchar[]",
+    "types": "varchar[]",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The relation (line, raw, reason, texts, kinds) and how its cells are named.
+
+    texts: the cells as text. kinds: the JSON types of the row itself, then of the mapped columns.
+    """
+
+    relation: str
+    roles: Mapping[str, str]
+    texts: Mapping[str, str]
+    places: Mapping[str, int]
+    id_column: str | None
+    group_by: str | None
+
+    def text(self, role: str) -> str:
+        """SQL: the cell as text; null where it is null, missing or not mapped."""
+        return self.texts[self.roles[role]] if role in self.roles else "null::varchar"
+
+    def kind(self, role: str) -> str:
+        """SQL: the JSON type of the cell; null where it is missing or not mapped."""
+        return f"kinds[{self.places[self.roles[role]]}]" if role in self.roles else "null::varchar"
+
+
+def cells(
+    roles: Mapping[str, str], lines: str, id_column: str | None, group_by: str | None
+) -> Cells:
+    """Reads each line twice, for texts and for types; DuckDB leaves out what is not asked for."""
+    typed = tuple(dict.fromkeys(roles.values()))
+    own = (column for column in (id_column, group_by) if column is not None)
+    columns = tuple(dict.fromkeys((*typed, *own)))
+    if all(columns) and len({column.lower() for column in columns}) == len(columns):
+        shape = quoted_text(json.dumps(dict.fromkeys(columns, "VARCHAR"), ensure_ascii=False))
+        texts = f"try(json_transform(raw, {shape}))"
+        named = {column: f"texts.{quoted_name(column)}" for column in columns}
+    else:  # fields of a struct need names, and differ in more than case; a list takes twice as long
+        texts = f"try(json_extract_string(raw, [{_pointers(columns)}]))"
+        named = {column: f"texts[{place}]" for place, column in enumerate(columns, 1)}
+    types = f"try(json_type(raw, ['', {_pointers(typed)}]))"
+    return Cells(
+        f"(select line, raw, reason, {texts} as texts, {types} as kinds from {lines})",
+        roles,
+        named,
+        {column: place for place, column in enumerate(typed, 2)},
+        id_column,
+        group_by,
+    )
+
+
+def select(cells: Cells, relation: str, columns: Mapping[str, str]) -> str:
+    """SQL: CANONICAL_COLUMNS from `relation`, those of a format being given in `columns`.
+
+    Its 'refusal' is for rows that are JSON objects. What a format does not give is null.
+    """
+    own_id = cells.texts[cells.id_column] if cells.id_column is not None else "null"
+    group = cells.texts[cells.group_by] if cells.group_by is not None else "null"
+    common = {
+        "line": "line",
+        "blank": "raw is null and reason is null",
+        "own_id": f"nullif(trim({own_id}, E' \\t\\r\\n'), '')",
+        "grp": f"case when {blank_sql(group)} then null else {group} end",
+        "raw": "try(json(raw))",
+        "keys": "try(json_keys(raw))",
+        "types": "kinds[2:]",
+    }
+    refusal = (
+        f"case when raw is null then reason when kinds is null then '{NOT_JSON}'"
+        f" when kinds[1] <> 'OBJECT' then {in_words('kinds[1]', 'try(json(raw))::varchar')}"
+        " || ', not an object'"
+        f" else {columns['refusal']} end"
+    )
+    made = {**columns, **common, "refusal": refusal}
+    listed = ", ".join(
+        f"({made.get(name, 'null')})::{kind} as {name}" for name, kind in CANONICAL_COLUMNS.items()
+    )
+    return f"select {listed} from {relation}"
+
+
+def in_words(kind: str, text: str) -> str:
+    """SQL: what kind of JSON value this is, of its type and its text."""
+    return (
+        f"case {kind} when 'ARRAY' then if({text} = '[]', 'an empty list', 'a list')"
+        f" when 'OBJECT' then 'an object' when 'VARCHAR' then 'a text' when 'BOOLEAN' then {text}"
+        f" when 'NULL' then 'null' else if({kind} is null, 'null', 'a number') end"
+    )
+
+
+def not_a_text(cells: Cells, roles: Sequence[str]) -> str:
+    """SQL: which of the cells is a list or an object, in words; null where all are texts."""
+    cases = " ".join(
+        f"when {cells.kind(role)} in ('ARRAY', 'OBJECT') then"
+        f" {quoted_text(repr_of(cells.roles[role]) + ' is ')}"
+        f" || {in_words(cells.kind(role), cells.text(role))} || ', not a text'"
+        for role in roles
+    )
+    return f"case {cases} end" if cases else "null"
+
+
+def repr_of(column: str) -> str:
+    """A column as messages write it."""
+    return f"'{column}'"
+
+
+def _pointers(columns: Sequence[str]) -> str:
+    return ", ".join(quoted_text(pointer((column,))) for column in columns)

@@ -1,0 +1,71 @@
+"""From rows in DuckDB to verified pairs: two passes over the rows, texts only of candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from runner.data.formats import normalised_sql
+from runner.data.near.candidates import candidates
+from runner.data.near.sketch import sketch
+from runner.data.near.verify import Pair, verify
+
+BATCH_ROWS = 1 << 13
+CANDIDATES = "near_candidates"
+TEXTS = "near_texts"
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """pairs: in the order of the rows. how: 'estimated' where so many rows are so alike that not
+    all were compared; every pair is verified in either case. crowded: those rows.
+    candidates: the pairs compared."""
+
+    pairs: tuple[Pair, ...]
+    how: Literal["exact", "estimated"]
+    crowded: int
+    candidates: int
+
+
+def near_duplicates(connection: Any, rows: str, threshold: float) -> Near:
+    """All pairs of `rows` (SQL of a relation: key BIGINT, prompt VARCHAR, completion VARCHAR) of
+    which prompts and completions are at least `threshold` similar, from .8 on.
+
+    Exact duplicates are for the caller to leave out. Reads the relation twice, and makes and
+    drops the temporary tables near_candidates and near_texts.
+    """
+    sketches = sketch(_batches(connection, f"select key, prompt, completion from ({rows})"))
+    found = candidates(sketches)
+    del sketches
+    connection.register("near_candidates_arrow", found.table())
+    connection.execute(f"create or replace temp table {CANDIDATES} as from near_candidates_arrow")
+    connection.unregister("near_candidates_arrow")
+    connection.execute(
+        f"create or replace temp table {TEXTS} as select key, "
+        f"coalesce({normalised_sql('prompt')}, '') as prompt, "
+        f"coalesce({normalised_sql('completion')}, '') as completion from ({rows}) "
+        f"where key in (select first from {CANDIDATES} union select second from {CANDIDATES})"
+    )
+    pairs = tuple(sorted(verify(_joined(connection), threshold), key=_place))
+    connection.execute(f"drop table {TEXTS}; drop table {CANDIDATES}")
+    how: Literal["exact", "estimated"] = "estimated" if found.crowded else "exact"
+    return Near(pairs, how, found.crowded, len(found.first))
+
+
+def _joined(connection: Any) -> Iterator[Any]:
+    return _batches(
+        connection,
+        "select first, second, one.prompt as first_prompt, other.prompt as second_prompt, "
+        "one.completion as first_completion, other.completion as second_completion "
+        f"from {CANDIDATES} join {TEXTS} as one on one.key = first "
+        f"join {TEXTS} as other on other.key = second",
+    )
+
+
+def _batches(connection: Any, query: str) -> Iterator[Any]:
+    yield from connection.sql(query).to_arrow_reader(BATCH_ROWS)
+
+
+def _place(pair: Pair) -> tuple[int, int]:
+    return pair.first, pair.second

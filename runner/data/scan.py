@@ -1,0 +1,344 @@
+"""Sources → the table `features` in one pass a file, and a report of each file.
+
+rows + refused + blank = records of the file, always.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orjson import JSONDecodeError, loads
+
+from dsl.errors import DataError
+from dsl.problems import Path as RecipePath
+from dsl.problems import dotted
+from dsl.rows import Format
+from dsl.sources import Source
+from runner.data import files, formats
+from runner.data.files import File
+from runner.data.formats import Detected, Misfit, blank_sql, canonical, normalised_sql
+from runner.data.formats.texts import quoted_text
+from runner.data.peek import HEAD_ROWS, head
+from runner.data.tables import one
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+EXPLAINED_AT_ONCE = 1000
+
+# a row without a prompt differs from others by its answer
+PROMPT_KEY = (
+    "md5_number(case when blank_prompt"
+    f" then 'answer ' || {normalised_sql('completion')} else {normalised_sql('prompt')} end)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One file of one source, ready to be scanned. `index`: over all files of the recipe."""
+
+    index: int
+    path: RecipePath
+    part: str
+    source: Source
+    file: File
+    found: Detected
+
+    @property
+    def conversation(self) -> bool:
+        return not {"messages", "conversations"}.isdisjoint(self.found.roles)
+
+    def rows(self, group_by: str | None, lines: str) -> str:
+        """SQL: formats.CANONICAL_COLUMNS of the records of the relation `lines`."""
+        grouped = None if self.part == "mix" else group_by
+        return canonical(
+            self.found.format, self.found.roles, lines, self.source.columns.id, grouped
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The canonical rows of all files; every query reads the files anew."""
+
+    opened: tuple[Opened, ...]
+    group_by: str | None
+
+    def select(self, columns: str, hits: str | None = None) -> str:
+        """SQL: source, line and `columns` of the rows that can be used.
+
+        `hits`: SQL of a relation (source, line); only its rows are parsed.
+        """
+        return " union all by name ".join(
+            f"select {opened.index}::usmallint as source, line, {columns}"
+            f" from ({opened.rows(self.group_by, _lines(opened.index, hits))})"
+            " where not blank and refusal is null"
+            for opened in self.opened
+        )
+
+    def by_source(self, values: Sequence[bool], source: str = "source") -> str:
+        """SQL: the value of the file whose index the expression `source` gives."""
+        return f"[{', '.join(str(value).lower() for value in values)}][{source} + 1]"
+
+    def names(self, source: str) -> str:
+        """SQL: the name of the file whose index the expression `source` gives."""
+        listed = ", ".join(quoted_text(opened.file.name) for opened in self.opened)
+        return f"[{listed}][{source} + 1]"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """What was read from one file. rows + refused + blank = its records.
+
+    `columns`: column → rows that have it. `types`: mapped column → JSON type → rows.
+    `first_lines`: column → the first line that has it. `evidence`: why the format was taken.
+    """
+
+    path: RecipePath
+    part: str
+    name: str
+    kind: str
+    compression: str | None
+    format: Format
+    evidence: str
+    sha256: str
+    bytes: int
+    rows: int
+    refused: int
+    blank: int
+    columns: Mapping[str, int]
+    types: Mapping[str, Mapping[str, int]]
+    first_lines: Mapping[str, int]
+
+    @property
+    def records(self) -> int:
+        return self.rows + self.refused + self.blank
+
+
+def scan(
+    connection: DuckDBPyConnection,
+    sources: Sequence[tuple[RecipePath, str, Source]],
+    base: Path,
+    group_by: str | None,
+) -> tuple[Rows, tuple[SourceReport, ...]]:
+    """Fills the table `features` from all sources. Paths are relative to `base`.
+
+    Raises one DataError that names every source that cannot be read.
+    """
+    opened: list[Opened] = []
+    reports: list[SourceReport] = []
+    failed: list[tuple[RecipePath, DataError]] = []
+    for path, part, source in sources:
+        try:
+            for file in files.open_source(source, base):
+                made = Opened(len(opened), path, part, source, file, _detect(file, source))
+                reports.append(_scan_one(connection, made, group_by))
+                opened.append(made)
+            _mapped_exist(source, [report for report in reports if report.path == path])
+        except DataError as error:
+            failed.append((path, error))
+    if not failed and group_by:
+        failed = [(("data", "split", "group_by"), e) for e in _lacks_group(reports, group_by)]
+    if failed:
+        raise _together(failed)
+    return Rows(tuple(opened), group_by), tuple(reports)
+
+
+def _scan_one(connection: DuckDBPyConnection, opened: Opened, group_by: str | None) -> SourceReport:
+    file, table = opened.file, f"lines_{opened.index}"
+    with ThreadPoolExecutor(1) as beside:  # hashing leaves the other core to the scan
+        sha256 = beside.submit(_sha256, file.path)
+        files.relate(connection, table, file)
+        connection.execute(_features(opened.index, opened.rows(group_by, table))).fetchall()
+    _explain(connection, opened.index)
+    census = _census(connection, opened, group_by)
+    blank, refused, rows = connection.execute(
+        "select count(*) filter (blank), count(*) filter (refusal is not null),"
+        " count(*) filter (not blank and refusal is null) from features where source = ?",
+        [opened.index],
+    ).fetchall()[0]
+    return SourceReport(
+        opened.path, opened.part, file.name, file.kind, file.compression,
+        opened.found.format, opened.found.evidence, sha256.result(), file.path.stat().st_size,
+        rows, refused, blank, census.columns, census.types, census.first_lines,
+    )  # fmt: skip
+
+
+def _features(index: int, rows: str) -> str:
+    return (
+        f"insert into features select {index}, line, blank, refusal, roles, calls, own_id, grp,"
+        " label, desirable, completion = rejected, turns,"
+        f" {PROMPT_KEY}, hash(completion, system, tools), hash(prompt, completion, system, tools),"
+        " length(prompt), length(completion), length(rejected),"
+        " strlen(prompt) + strlen(completion) + coalesce(strlen(system), 0),"
+        " blank_prompt, blank_completion, hash(keys, types)"
+        f" from (select *, {blank_sql('prompt')} as blank_prompt,"
+        f" {blank_sql('completion')} as blank_completion from ({rows}))"
+    )
+
+
+def _lines(index: int, hits: str | None) -> str:
+    if hits is None:
+        return f"lines_{index}"
+    wanted = f"(select line from ({hits}) where source = {index})"
+    return f"(from lines_{index} semi join {wanted} using (line))"
+
+
+def _explain(connection: DuckDBPyConnection, index: int) -> None:
+    """DuckDB says only that a line is not JSON; orjson says where."""
+    bad = f"select line from features where source = {index} and refusal = '{formats.NOT_JSON}'"
+    if not one(connection, f"select count(*) from ({bad})"):
+        return
+    found = connection.execute(
+        f"select line, raw from lines_{index} semi join ({bad}) using (line)"
+    )
+    reasons: list[tuple[int, str]] = []
+    while some := found.fetchmany(EXPLAINED_AT_ONCE):
+        reasons += [(line, _reason(raw)) for line, raw in some]
+    connection.execute(
+        "update features set refusal = reason from"
+        " (select unnest(?::bigint[]) as bad, unnest(?::varchar[]) as reason)"
+        f" where source = {index} and line = bad",
+        [list(column) for column in zip(*reasons, strict=True)],
+    ).fetchall()
+
+
+def _reason(raw: str) -> str:
+    try:
+        loads(raw)
+    except JSONDecodeError as error:
+        return f"not JSON: {error.msg} (column {error.colno})"
+    return "not JSON"
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """See SourceReport."""
+
+    columns: dict[str, int]
+    types: dict[str, dict[str, int]]
+    first_lines: dict[str, int]
+
+
+def _census(connection: DuckDBPyConnection, opened: Opened, group_by: str | None) -> Census:
+    """Counts keys and types by one row of each shape, and fills `shapes` with the odd ones."""
+    shapes = (
+        "select shape, count(*) as rows, min(line) as line from features"
+        f" where source = {opened.index} and not blank group by shape"
+    )
+    lines = _lines(opened.index, f"select {opened.index} as source, line from ({shapes})")
+    found = connection.execute(
+        f"select shape, line, rows, keys, types from ({opened.rows(group_by, lines)})"
+        f" join ({shapes}) using (line) where keys is not null order by line"
+    ).fetchall()
+    columns: Counter[str] = Counter()
+    types: dict[str, Counter[str]] = {}
+    first: dict[str, int] = {}
+    for _, line, rows, keys, kinds in found:
+        for key in dict.fromkeys(keys):
+            columns[key] += rows
+            first.setdefault(key, line)
+        for column, kind in zip(opened.found.typed, kinds, strict=True):
+            if kind is not None:
+                types.setdefault(column, Counter())[kind] += rows
+    usual = {column: _usual(kinds) for column, kinds in types.items()}
+    odd = [
+        (shape, remark)
+        for shape, _, _, keys, kinds in found
+        if (remark := _odd(keys, dict(zip(opened.found.typed, kinds, strict=True)), first, usual))
+    ]
+    if odd:
+        connection.execute(
+            f"insert into shapes select {opened.index}, unnest(?::ubigint[]), unnest(?::varchar[])",
+            [list(column) for column in zip(*odd, strict=True)],
+        ).fetchall()
+    return Census(dict(columns), {name: dict(kinds) for name, kinds in types.items()}, first)
+
+
+def _odd(
+    keys: Sequence[str],
+    kinds: Mapping[str, str | None],
+    first: Mapping[str, int],
+    usual: Mapping[str, str],
+) -> str | None:
+    """What sets rows of this shape apart, if anything."""
+    counted = Counter(keys)
+    said = [f"key '{key}' {times} times" for key, times in counted.items() if times > 1]
+    said += [
+        f"key '{key}' first comes at line {first[key]}" for key in counted if first[key] > HEAD_ROWS
+    ]
+    said += [
+        f"'{column}' is {_in_words(kind)}, mostly {_in_words(usual[column])}"
+        for column, kind in kinds.items()
+        if kind not in (None, "NULL") and _in_words(kind) != _in_words(usual[column])
+    ]
+    return "; ".join(said) or None
+
+
+def _usual(kinds: Mapping[str, int]) -> str:
+    present = {kind: rows for kind, rows in kinds.items() if kind != "NULL"} or kinds
+    return max(present, key=lambda kind: present[kind])
+
+
+def _in_words(kind: str) -> str:
+    """A JSON type of DuckDB's."""
+    words = {"VARCHAR": "a text", "ARRAY": "a list", "OBJECT": "an object", "NULL": "null"}
+    return words.get(kind, "true or false" if kind == "BOOLEAN" else "a number")
+
+
+def _detect(file: File, source: Source) -> Detected:
+    """The format, by the first rows that can be read."""
+    seen = head(file)
+    if not seen.columns:
+        message = f"no row can be read; {seen.refused}" if seen.refused else "no rows"
+        raise DataError(
+            f"{file.name}: {message}", "a row is a JSON object" if seen.refused else None
+        )
+    found = formats.detect(seen.rows, source.columns, source.format, seen.columns)
+    if isinstance(found, Misfit):
+        _mapped_in(source, file.name, dict.fromkeys(seen.columns, 1))
+        raise DataError(f"{file.name}: {found.message}", found.hint)
+    return found
+
+
+def _mapped_exist(source: Source, reports: Sequence[SourceReport]) -> None:
+    for report in reports:
+        _mapped_in(source, report.name, report.columns)
+
+
+def _mapped_in(source: Source, name: str, census: Mapping[str, int]) -> None:
+    for role, column in source.columns.given().items():
+        if not census.get(column):
+            raise DataError(
+                f"{name}: no column '{column}', which columns.{role} names",
+                formats.no_column(column, tuple(census)),
+            )
+
+
+def _lacks_group(reports: Sequence[SourceReport], group_by: str) -> Iterator[DataError]:
+    for report in reports:
+        if report.part == "train" and not report.columns.get(group_by):
+            hint = formats.no_column(group_by, tuple(report.columns))
+            yield DataError(f"{report.name}: no column '{group_by}'", hint)
+
+
+def _together(failed: Sequence[tuple[RecipePath, DataError]]) -> DataError:
+    lines = [f"{dotted(path)}: {error.message}" for path, error in failed]
+    hints = [error.hint for _, error in failed if error.hint]
+    if len(failed) == 1:
+        return DataError(lines[0], hints[0] if hints else None)
+    numbered = "\n".join(
+        f"  {line}" + (f" ({error.hint})" if error.hint else "")
+        for line, (_, error) in zip(lines, failed, strict=True)
+    )
+    return DataError(f"{len(failed)} data sources cannot be used:\n{numbered}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
