@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from runner.data.prepare import Prepared
 
 
+MANY = 0.2  # share of the rows whose loss deserves a word
+
+
 @dataclass(frozen=True, slots=True)
 class Audit:
     """What was found. `proposal`: of data without a recipe. `fixed`: None without --fix, or where
@@ -109,6 +112,9 @@ def _fixed_lines(fixed: Fixed) -> Iterator[str]:
         what = "dropped" if isinstance(FIXES[check], Drop) else "changed"
         yield f"  {check:<{width}}  {count:,} {what}"
     yield f"{fixed.folder / CHANGES} holds each of them as it was, and why"
+    if fixed.dropped > MANY * (fixed.kept + fixed.dropped):
+        most = max(fixed.by_check, key=lambda check: fixed.by_check[check])
+        yield f"that is much: look at them; --set data.checks.{most}=off keeps rows that it drops"
     if "secrets" in fixed.by_check:
         yield "it holds the secrets too: delete it once you have seen it"
     if fixed.left:

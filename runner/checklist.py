@@ -26,7 +26,7 @@ def checklist(findings: Sequence[Finding], color: bool = False) -> Iterator[str]
         shown = f"{word:<{states}}"
         how = "" if finding.how == "exact" or finding.count is None else f" [{finding.how}]"
         start = f"\x1b[{code}m{shown}\x1b[0m" if color else shown
-        yield f"{start}  {finding.check:<{names}}  {_message(finding)}{how}"
+        yield f"{start}  {finding.check:<{names}}  {_message(finding)}{how}".rstrip()
         if finding.state in ("warn", "error"):
             margin = " " * (states + names + 4)
             yield from (margin + line for line in _details(finding))

@@ -91,7 +91,7 @@ def _eval(format: Format, measures: Measures) -> Section:
     most = min(max(power_of_two(answer * 3 // 2), SHORTEST_ANSWER), LONGEST_ANSWER)
     suites = {"domain": {"data": "test", "metrics": metrics}}
     reasons = {
-        "generation.max_new_tokens": f"about {answer:,} tokens hold 95% of the answers (estimated)",
+        "generation.max_new_tokens": f"95% of the answers have up to {answer:,} tokens (estimated)",
         "suites.domain.metrics": why,
     }
     return "eval", {"generation": {"max_new_tokens": most}, "suites": suites}, reasons

@@ -183,7 +183,7 @@ def explain(
 
 
 @main.command()
-@click.argument("file", type=click.Path(path_type=Path), callback=_remember)
+@click.argument(RECIPE, metavar="FILE", type=click.Path(path_type=Path), callback=_remember)
 @_options("set", "allow", "remote", "column", "query")
 @click.option("--quick", is_flag=True, help="Leave out the checks that read all texts.")
 @click.option(
@@ -191,7 +191,7 @@ def explain(
 )
 @_options("json")
 def check(
-    file: Path,
+    recipe: Path,
     sets: tuple[str, ...],
     allowed: tuple[str, ...],
     remote: bool,
@@ -213,7 +213,7 @@ def check(
     if quick and mends:
         raise click.UsageError("--fix needs every check: leave --quick out")
     asked = Asked(query, _columns(columns))
-    found = audit(file, sets, allowed, remote, asked, "quick" if quick else "full", mends)
+    found = audit(recipe, sets, allowed, remote, asked, "quick" if quick else "full", mends)
     if as_json:
         _print_json(to_json(found.findings) | found.to_json())
     else:

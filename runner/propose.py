@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from glob import has_magic
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ class Proposal:
 
 def home(data: Path) -> Path:
     """The folder that a recipe for this data belongs in: where the file or folder lies."""
-    plain = data
+    # '.' has no name that a recipe could lie beside
+    plain = data = data if data.name not in ("", "..") else Path(os.path.abspath(data))
     while has_magic(str(plain)) and not plain.exists():
         plain = plain.parent
     return plain.parent if plain == data else plain
@@ -73,10 +75,14 @@ def propose(data: Path, base: Path, asked: Asked | None = None, train: bool = Tr
     seen = look(path, base, asked)
     format = seen[0].found.format
     as_answers = train and format == "classification"
-    sections = _data(path, seen, asked, as_answers)
+    sections = _data(path, _name(data), seen, asked, as_answers)
     recipe: dict[str, Any] = {"name": _name(data), "model": {"base": BASE}, "data": sections}
     measures = measure(read_values(recipe)[0].data, base)
-    reasons = [("data", _rows_reason(measures)), *_columns_reasons(seen, asked, as_answers)]
+    reasons = [
+        ("data", _rows_reason(measures)),
+        *_columns_reasons(seen, asked, as_answers),
+        *((f"data.{part}", "by the name of the file") for part in PARTS if part in sections),
+    ]
     if group := _group(measures):
         column, why = group
         if column:
@@ -112,11 +118,15 @@ def _relative(data: Path, base: Path) -> str:
     return Path(path).as_posix() if inside else Path(os.path.abspath(data)).as_posix()
 
 
-def _data(path: str, seen: Sequence[Seen], asked: Asked, as_answers: bool) -> dict[str, Any]:
+def _data(
+    path: str, name: str, seen: Sequence[Seen], asked: Asked, as_answers: bool
+) -> dict[str, Any]:
     """The section `data`: one source where all files are alike, else one for each."""
     parts = _parts(seen)
-    alike = {(one.found.format, *one.columns.items()) for one in seen}
-    if len(alike) == 1 and set(parts) == {"train"}:
+    alike = len({(one.found.format, *one.columns.items()) for one in seen}) == 1
+    # a pattern must not take in the recipe that is to lie beside the files
+    takes_itself = has_magic(path) and fnmatch(f"{name}.json", path)
+    if alike and not takes_itself and set(parts) == {"train"}:
         return {"train": [_source(path, seen[0], asked, as_answers)]}
     return {
         part: [_source(one.file.name, one, asked, as_answers) for one in among]
@@ -206,7 +216,7 @@ def _group(measures: Measures) -> tuple[str | None, str] | None:
     """The column to split by, and why; None for a column where the one there is will not do."""
     for group in measures.groups:
         if group.values >= FEWEST_GROUPS and group.largest <= group.rows / 2:
-            rows = f"{group.values:,} values in {group.rows:,} rows"
+            rows = f"{group.rows:,} rows have {group.values:,} values of '{group.column}'"
             return group.column, f"{rows}: each stays whole, so that the test is of unseen ones"
     for group in measures.groups:
         largest = f"{group.values:,} values, {group.largest:,} rows have the same"

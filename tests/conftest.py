@@ -186,7 +186,7 @@ def tiny_recipe(tiny_model: Path) -> Callable[..., dict[str, Any]]:
             "data": {
                 "train": [{"path": "rows.jsonl"}],
                 "split": {"validation": 0.1, "test": 0.2, "seed": 3},
-                "checks": {"size": "off"},
+                "checks": {"size": "off", "near_duplicates": "off", "near_leakage": "off"},
             },
             "method": {"type": "lora", "rank": 8},
             "training": {

@@ -49,21 +49,32 @@ LEARNT = (
     " from final join held using (prompt_key) where copy = 0 and (final.part = 'train'"
     " or (final.part = 'validation' and held.part = 'test')) group by source, line"
 )
+ITSELF = "found.check_name = '{check}'"
+# where a split decides who is held out, another split would part other pairs: the later of all
+# near rows go then, if they are known
+APART = (
+    "(found.check_name = '{check}' and ({parts}[row.source + 1] <> 'train' or not exists"
+    "  (from found where check_name = 'near_duplicates')))"
+    " or (found.check_name = 'near_duplicates' and exists"
+    "  (from final join (select id from found where check_name = '{check}') using (id)"
+    "   where {parts}[source + 1] = 'train'))"
+)
 # of two rows that are alike, the one that the note names gives way if its file is learnt from and
 # that of the found row is tested by; else the found row itself
-ALIKE = (
+_ALIKE = (
     "with pairs as (select row.*, found.note, twin.source as twin_source, twin.line as twin_line,"
     "  [list_position(['mix', 'train', 'validation', 'test'], {parts}[index + 1])"
     "   for index in [row.source, twin.source]] as sides"
     "  from found join final row using (id) left join final twin on twin.copy = 0"
     "   and twin.id = regexp_extract(found.note,"
     "    '^(?:same as|[0-9.]+ like) (.+?)(?: in (?:train|validation))?$', 1)"
-    "  where found.check_name = '{check}' and row.copy = 0)"
+    "  where (%s) and row.copy = 0)"
     " select if(itself, source, twin_source) as source, if(itself, line, twin_line) as line,"
     "  min(if(itself, note, 'like ' || id || ' in ' || part)) as why from ("
     "  select *, coalesce(sides[2] >= sides[1], true) as itself from pairs)"
     " group by 1, 2"
 )
+ALIKE, NEARLY = _ALIKE % ITSELF, _ALIKE % APART
 
 
 def emptied(row: Row, roles: Roles, note: str) -> Row:
@@ -144,7 +155,7 @@ FIXES: dict[str, Drop | Change] = {
     "duplicates": Drop(ALIKE),
     "leakage": Drop(LEARNT),
     "near_duplicates": Drop(ALIKE),
-    "near_leakage": Drop(ALIKE),
+    "near_leakage": Drop(NEARLY),
     "secrets": Drop(FOUND),
     "placeholders": emptied,
     "label_variants": usual_label,

@@ -28,11 +28,14 @@ def judge(read: Read, depth: Depth) -> Judged:
     """All findings, and the profile of a full look. Fills the table `found`."""
     if depth == "quick":
         return checks.run_checks(read, depth), None
+    import duckdb
+
     store = _store(read)
     try:
         return _recall(read, store)
-    except (OSError, ValueError, KeyError, TypeError):  # none there, or a damaged one
+    except (OSError, ValueError, KeyError, TypeError, duckdb.Error):  # none there, or damaged
         read.connection.execute("delete from found").fetchall()
+        shutil.rmtree(store, ignore_errors=True)  # a new one needs its place
     from runner.data.profile import profile
 
     findings = checks.run_checks(read, depth)

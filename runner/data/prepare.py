@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dsl.errors import DataError
 from dsl.facts import PartFacts
 from dsl.recipe import Recipe
 from dsl.rows import Example, Message
@@ -150,7 +151,14 @@ def read_examples(
 
 
 def example_of(row: Mapping[str, Any]) -> Example:
-    """One row of WRITTEN's columns."""
+    """One row of WRITTEN's columns. Raises DataError where its columns are nested too deeply."""
+    try:
+        return _example(row)
+    except RecursionError as error:
+        raise DataError(f"row {row['id']} is nested too deeply to be read", "remove it") from error
+
+
+def _example(row: Mapping[str, Any]) -> Example:
     # a template would write null as 'None'
     raw = json.loads(row["columns"]) | json.loads(row["texts"] or "{}")
     columns = {name: "" if value is None else value for name, value in raw.items()}

@@ -48,7 +48,7 @@ def profile(read: Read) -> dict[str, Any]:
         "tokens": tokens,
         "tokens_missing": missing,
         "groups": _groups(read),
-        "labels": _shares(read, "label"),
+        "labels": _shares(read, "coalesce(label, desirable::varchar)"),
         "languages": _languages(read),
         "duplicates": {
             "exact": read.count(f"select count(*) - count(distinct pair_hash) from {TASK}"),

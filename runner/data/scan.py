@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from dsl.rows import Format
 from dsl.sources import Source
 from runner.data import files, formats
 from runner.data.files import File
-from runner.data.formats import Detected, Misfit, blank_sql, canonical, normalised_sql
+from runner.data.formats import Detected, Misfit, blank_sql, canonical, with_normalised
 from runner.data.formats.texts import quoted_text
 from runner.data.peek import HEAD_ROWS, head
 from runner.data.tables import one
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 EXPLAINED_AT_ONCE = 1000
+REMARKS, NAME = 5, 60  # of an odd row; characters of a key
+OPENING = 40  # characters
 
-# a row without a prompt differs from others by its answer
-PROMPT_KEY = (
-    "md5_number(case when blank_prompt"
-    f" then 'answer ' || {normalised_sql('completion')} else {normalised_sql('prompt')} end)"
-)
+# a row without a prompt differs from others by its answer; no normalised text begins with a blank
+ASKED = "case when blank_prompt then completion else prompt end"
+PROMPT_KEY = "md5_number(case when blank_prompt then ' ' || asked else asked end)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class SourceReport:
     compression: str | None
     format: Format
     evidence: str
-    sha256: str
+    file: Path
     bytes: int
     rows: int
     refused: int
@@ -114,6 +114,11 @@ class SourceReport:
     columns: Mapping[str, int]
     types: Mapping[str, Mapping[str, int]]
     first_lines: Mapping[str, int]
+
+    @property
+    def sha256(self) -> str:
+        """Of the file. Computed when it is asked for: about a second a gigabyte."""
+        return _sha256(self.file, self.file.stat().st_mtime_ns)
 
     @property
     def records(self) -> int:
@@ -151,10 +156,9 @@ def scan(
 
 def _scan_one(connection: DuckDBPyConnection, opened: Opened, group_by: str | None) -> SourceReport:
     file, table = opened.file, f"lines_{opened.index}"
-    with ThreadPoolExecutor(1) as beside:  # hashing leaves the other core to the scan
-        sha256 = beside.submit(_sha256, file.path)
-        files.relate(connection, table, file)
-        connection.execute(_features(opened.index, opened.rows(group_by, table))).fetchall()
+    files.relate(connection, table, file)
+    features = _features(opened.index, opened.part, opened.rows(group_by, table))
+    connection.execute(features).fetchall()
     _explain(connection, opened.index)
     census = _census(connection, opened, group_by)
     blank, refused, rows = connection.execute(
@@ -164,21 +168,27 @@ def _scan_one(connection: DuckDBPyConnection, opened: Opened, group_by: str | No
     ).fetchall()[0]
     return SourceReport(
         opened.path, opened.part, file.name, file.kind, file.compression,
-        opened.found.format, opened.found.evidence, sha256.result(), file.path.stat().st_size,
+        opened.found.format, opened.found.evidence, file.path, file.path.stat().st_size,
         rows, refused, blank, census.columns, census.types, census.first_lines,
     )  # fmt: skip
 
 
-def _features(index: int, rows: str) -> str:
+def _features(index: int, part: str, rows: str) -> str:
+    judged = (
+        f"select *, {blank_sql('prompt')} as blank_prompt,"
+        f" {blank_sql('completion')} as blank_completion from ({rows})"
+    )
     return (
-        f"insert into features select {index}, line, blank, refusal, roles, calls, own_id, grp,"
-        " label, desirable, completion = rejected, turns,"
+        f"insert into features select {index}, line,"
+        f" case when not blank and refusal is null then '{part}' end, 0, false,"
+        " blank, refusal, roles, calls, own_id, grp, label, desirable,"
+        " completion = rejected, turns,"
         f" {PROMPT_KEY}, hash(completion, system, tools), hash(prompt, completion, system, tools),"
+        f" hash(lower(left(completion, {OPENING}))),"
         " length(prompt), length(completion), length(rejected),"
         " strlen(prompt) + strlen(completion) + coalesce(strlen(system), 0),"
         " blank_prompt, blank_completion, hash(keys, types)"
-        f" from (select *, {blank_sql('prompt')} as blank_prompt,"
-        f" {blank_sql('completion')} as blank_completion from ({rows}))"
+        f" from ({with_normalised(judged, ASKED, 'asked')})"
     )
 
 
@@ -210,7 +220,7 @@ def _explain(connection: DuckDBPyConnection, index: int) -> None:
 
 def _reason(raw: str) -> str:
     try:
-        loads(raw)
+        loads(raw.rstrip("\r\n"))  # else a cut text ends in a control character
     except JSONDecodeError as error:
         return f"not JSON: {error.msg} (column {error.colno})"
     return "not JSON"
@@ -231,11 +241,15 @@ def _census(connection: DuckDBPyConnection, opened: Opened, group_by: str | None
         "select shape, count(*) as rows, min(line) as line from features"
         f" where source = {opened.index} and not blank group by shape"
     )
-    lines = _lines(opened.index, f"select {opened.index} as source, line from ({shapes})")
+    connection.execute(f"create or replace table firsts as {shapes}").fetchall()
+    count = one(connection, "select count(*) from firsts")
+    # most files have one shape: the limit ends the reading at the last line that is asked for
+    lines = f"(from lines_{opened.index} semi join firsts using (line) limit {count})"
     found = connection.execute(
         f"select shape, line, rows, keys, types from ({opened.rows(group_by, lines)})"
-        f" join ({shapes}) using (line) where keys is not null order by line"
+        " join firsts using (line) where keys is not null order by line"
     ).fetchall()
+    connection.execute("drop table firsts").fetchall()
     columns: Counter[str] = Counter()
     types: dict[str, Counter[str]] = {}
     first: dict[str, int] = {}
@@ -268,16 +282,23 @@ def _odd(
 ) -> str | None:
     """What sets rows of this shape apart, if anything."""
     counted = Counter(keys)
-    said = [f"key '{key}' {times} times" for key, times in counted.items() if times > 1]
+    said = [f"key {_named(key)} {times} times" for key, times in counted.items() if times > 1]
     said += [
-        f"key '{key}' first comes at line {first[key]}" for key in counted if first[key] > HEAD_ROWS
+        f"key {_named(key)} first comes at line {first[key]}"
+        for key in counted
+        if first[key] > HEAD_ROWS
     ]
     said += [
         f"'{column}' is {_in_words(kind)}, mostly {_in_words(usual[column])}"
         for column, kind in kinds.items()
         if kind not in (None, "NULL") and _in_words(kind) != _in_words(usual[column])
     ]
-    return "; ".join(said) or None
+    more = f"; {len(said) - REMARKS} more" if len(said) > REMARKS else ""
+    return "; ".join(said[:REMARKS]) + more or None
+
+
+def _named(key: str) -> str:
+    return f"'{key[:NAME]}{'…' if len(key) > NAME else ''}'"
 
 
 def _usual(kinds: Mapping[str, int]) -> str:
@@ -308,7 +329,8 @@ def _detect(file: File, source: Source) -> Detected:
 
 def _mapped_exist(source: Source, reports: Sequence[SourceReport]) -> None:
     for report in reports:
-        _mapped_in(source, report.name, report.columns)
+        if report.columns:  # a table without rows has been held against its header
+            _mapped_in(source, report.name, report.columns)
 
 
 def _mapped_in(source: Source, name: str, census: Mapping[str, int]) -> None:
@@ -339,6 +361,7 @@ def _together(failed: Sequence[tuple[RecipePath, DataError]]) -> DataError:
     return DataError(f"{len(failed)} data sources cannot be used:\n{numbered}")
 
 
-def _sha256(path: Path) -> str:
+@cache
+def _sha256(path: Path, changed: int) -> str:
     with path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

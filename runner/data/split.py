@@ -1,6 +1,6 @@
 """Which row goes to which part. Clusters stay whole; order and names of files do not matter.
 
-Fills `placed` and its view `final` from `features`.
+Fills in the part of every row of `features`, and makes the views `placed` and `final` of it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 FETCHED_AT_ONCE = 10_000
-NOT_DRAWN = "not drawn: its source has a smaller weight"
-USABLE = "not blank and refusal is null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,11 @@ class Placed:
 
 
 def place(connection: DuckDBPyConnection, data: Data, rows: Rows) -> Placed:
-    """Fills `placed`. Rows with an equal prompt or an equal group are one cluster."""
+    """Rows with an equal prompt or an equal group are one cluster."""
+    connection.execute(
+        "insert into refused select source, line, refusal, roles, calls from features"
+        " where refusal is not null order by source, line"
+    ).fetchall()
     trained = _sources(rows, ("data", "train"))
     _weigh(connection, data, rows)
     united = _clusters(connection, trained)
@@ -56,20 +58,13 @@ def place(connection: DuckDBPyConnection, data: Data, rows: Rows) -> Placed:
         "validation": 0.0 if data.validation else data.split.validation,
     }
     held = assign(_ordered(connection, data.split.seed), count, total, shares)
-    if held:
-        connection.execute(
-            "insert into held select cluster, part from ordered join ("
-            " select unnest(?::bigint[]) as nth, unnest(?::varchar[]) as part) using (nth)",
-            [list(held), list(held.values())],
-        ).fetchall()
-    mix = _mix(connection, data, rows, total - sum(_held_rows(connection).values()))
-    connection.execute(_placed(rows, trained, _ids_repeat(connection, rows))).fetchall()
-    connection.execute(
-        "insert into refused select source, line, refusal, roles, calls from features"
-        f" where refusal is not null and refusal <> '{NOT_DRAWN}' order by source, line"
-    ).fetchall()
-    for table in ("features", "clusters", "cluster_of", "ordered", "held", "edges", "roots"):
+    _hold(connection, held, trained)
+    mix = _mix(connection, data, rows)
+    if _ids_repeat(connection, rows):
+        _number_ids(connection, rows)
+    for table in ("clusters", "cluster_of", "ordered", "held", "edges", "roots", "drawn"):
         connection.execute(f"drop table {table}").fetchall()
+    connection.execute(PLACED)
     connection.execute(f"create view final as {_final(rows)}")
     grouped = one(
         connection, f"select count(*) from placed where grp is not null and {_among(trained)}"
@@ -121,13 +116,13 @@ def _weigh(connection: DuckDBPyConnection, data: Data, rows: Rows) -> None:
     if len(known) < len(weights):
         return
     mine = [_among(_sources(rows, ("data", "train", index))) for index in range(len(weights))]
-    there = [one(connection, f"select count(*) from features where {USABLE} and {m}") for m in mine]
+    there = [one(connection, f"select count(part) from features where {m}") for m in mine]
     scale = min(count / weight for count, weight in zip(there, known, strict=True))
     for relation, weight, count in zip(mine, known, there, strict=True):
         left = count - round(scale * weight)
         connection.execute(
-            f"update features set refusal = '{NOT_DRAWN}' where (source, line) in ("
-            f" select (source, line) from features where {USABLE} and {relation}"
+            "update features set part = null where (source, line) in ("
+            f" select (source, line) from features where part is not null and {relation}"
             f" order by {_shuffled(data.split.seed, 'prompt_key')} desc, source, line limit {left})"
         ).fetchall()
 
@@ -141,7 +136,7 @@ def _clusters(connection: DuckDBPyConnection, trained: list[int]) -> int:
 
     A cluster is named by the least key of its prompts. Returns the groups united by prompts.
     """
-    mine = f"features where {USABLE} and {_among(trained)}"
+    mine = f"features where part is not null and {_among(trained)}"
     connection.execute(
         f"create table edges as select prompt_key, grp from {mine} and grp is not null group by all"
     ).fetchall()
@@ -204,24 +199,32 @@ def _shuffled(seed: int, key: str) -> str:
     return f"md5_number('{seed}:' || hex({key}))"
 
 
-def _held_rows(connection: DuckDBPyConnection) -> dict[str, int]:
-    return dict(
-        connection.execute(
-            "select part, sum(rows)::bigint from held join clusters using (cluster) group by part"
-        ).fetchall()
-    )
+def _hold(connection: DuckDBPyConnection, held: Mapping[int, str], trained: list[int]) -> None:
+    """Moves the rows of the clusters at these places of `ordered` to their parts."""
+    if not held:
+        return
+    connection.execute(
+        "insert into held select coalesce(prompt_key, ordered.cluster), part from ordered"
+        " join (select unnest(?::bigint[]) as nth, unnest(?::part[]) as part) using (nth)"
+        " left join cluster_of using (cluster)",
+        [list(held), list(held.values())],
+    ).fetchall()
+    connection.execute(
+        "update features set part = held.part from held"
+        f" where features.prompt_key = held.prompt_key and features.part is not null"
+        f" and {_among(trained)}"
+    ).fetchall()
 
 
 # ---------------------------------------------------------------- general data
 
 
-def _mix(
-    connection: DuckDBPyConnection, data: Data, rows: Rows, trained: int
-) -> tuple[MixCount, ...]:
-    """Fills `drawn` with the rows of each mix source that make up its share of the training."""
+def _mix(connection: DuckDBPyConnection, data: Data, rows: Rows) -> tuple[MixCount, ...]:
+    """Takes of each mix source the rows that make up its share of the training part."""
     connection.execute("create table drawn (source usmallint, line bigint, copy integer)")
+    trained = one(connection, "select count(*) from features where part = 'train'")
     final = trained / (1 - sum(source.share for source in data.mix))
-    return tuple(
+    counts = tuple(
         _draw(
             connection,
             _sources(rows, ("data", "mix", index)),
@@ -231,46 +234,39 @@ def _mix(
         )
         for index, source in enumerate(data.mix)
     )
+    connection.execute(
+        "insert into features select features.* replace ('train' as part, drawn.copy as copy,"
+        " true as general) from features join drawn using (source, line) where drawn.copy > 0"
+    ).fetchall()
+    connection.execute(
+        "update features set part = 'train', general = true from drawn"
+        " where features.source = drawn.source and features.line = drawn.line and drawn.copy = 0"
+        " and features.copy = 0"
+    ).fetchall()
+    return counts
 
 
 def _draw(
     connection: DuckDBPyConnection, indices: list[int], source: MixSource, wanted: int, seed: int
 ) -> MixCount:
-    mine = f"features where {USABLE} and {_among(indices)}"
+    mine = f"features where part = 'mix' and {_among(indices)}"
     available = one(connection, f"select count(*) from {mine}")
     copies = -(-wanted // available) if source.repeat and available else 1
     taken = min(wanted, available * copies)
     connection.execute(
-        f"insert into drawn select source, line, copy from (from {mine}),"
-        f" range({copies}) as copies(copy)"
-        f" order by copy, {_shuffled(seed, 'prompt_key')}, source, line limit {taken}"
+        f"insert into drawn select source, line, again from (from {mine}),"
+        f" range({copies}) as copies(again)"
+        f" order by again, {_shuffled(seed, 'prompt_key')}, source, line limit {taken}"
     ).fetchall()
     return MixCount(source.name, source.share, wanted, available, taken)
 
 
-# ---------------------------------------------------------------- parts
+# ---------------------------------------------------------------- ids
 
-
-def _placed(rows: Rows, trained: list[int], repeated: bool) -> str:
-    """SQL: makes `placed`. `repeated`: ids may come twice, so they are written out and numbered."""
-    parts = ", ".join(f"'{opened.part}'" for opened in rows.opened)
-    own = f"coalesce(own_id, {_line_id(rows)})"
-    nth = f"row_number() over (partition by {own} order by source, line, copy)"
-    return f"""
-create table placed as
-select * exclude (blank, refusal, own_id, nth, cluster),
-    {f"case when nth > 1 then {own} || '#' || nth else {own} end" if repeated else "null"} as own_id
-from (
-    select features.*, cluster_of.cluster,
-        case when {_among(trained)} then coalesce(held.part, 'train')
-            when drawn.line is not null then 'train' else [{parts}][source + 1] end as part,
-        coalesce(copy, 0) as copy, drawn.line is not null as general,
-        {nth if repeated else 1} as nth
-    from features left join drawn using (source, line)
-    left join cluster_of using (prompt_key)
-    left join held on held.cluster = coalesce(cluster_of.cluster, prompt_key)
-    where {USABLE} and ([{parts}][source + 1] <> 'mix' or drawn.line is not null)
-)"""
+PLACED = (
+    "create view placed as select * exclude (blank, refusal) from features"
+    " where part is not null and part <> 'mix'"
+)
 
 
 def _final(rows: Rows) -> str:
@@ -285,11 +281,24 @@ def _line_id(rows: Rows) -> str:
 
 
 def _ids_repeat(connection: DuckDBPyConnection, rows: Rows) -> bool:
+    """Whether two rows may have one id: their own ids, one file twice, or copies."""
     names = [opened.file.name for opened in rows.opened]
     return len(set(names)) < len(names) or bool(
         one(connection, "select count(own_id) from features")
-        + one(connection, "select count(*) from drawn where copy > 0")
+        + one(connection, "select count(*) from features where copy > 0")
     )
+
+
+def _number_ids(connection: DuckDBPyConnection, rows: Rows) -> None:
+    """The second row of an id gets '#2' behind it, and so on."""
+    own = f"coalesce(own_id, {_line_id(rows)})"
+    connection.execute(
+        "update features set own_id = own || '#' || nth from ("
+        f" select rowid as place, {own} as own, row_number() over ("
+        f"  partition by {own} order by source, line, copy) as nth"
+        " from features where part is not null and part <> 'mix')"
+        " where features.rowid = place and nth > 1"
+    ).fetchall()
 
 
 def _sources(rows: Rows, path: tuple[str | int, ...]) -> list[int]:

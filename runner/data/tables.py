@@ -1,10 +1,11 @@
 """The one connection and its tables; every step of the pipeline fills the next.
 
 lines_0 ...  one relation a file: every record as text (files.relate); read anew by every pass
-features     one narrow row a record: keys, lengths, flags; no text
+features     one narrow row a record: keys, lengths, flags and its part; no text
 refused      the records that cannot be used, and why
 shapes       kinds of row (which keys, which types) that differ from the others, and how
-final        the features of the rows that are used: with their part, and an id unique in the run
+placed       (a view) the features of the rows that are used
+final        (a view) the same with the file's name and an id that is unique in the run
 found        what the checks found, row by row
 
 Texts are never kept: a check that needs them reads the lines of its hits again, so that memory
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
 MEMORY_LIMIT = "RECIPE_MEMORY_LIMIT"  # of DuckDB, as in 500MB; not a bound on the whole process
 
 TABLES = """
+create type part as enum ('train', 'validation', 'test', 'mix');
 create table features (
     source usmallint,        -- index over all files
     line bigint,
+    part part,               -- null: the row is not used
+    copy integer,            -- of a row of data.mix that is repeated, from 0
+    general boolean,         -- of data.mix
     blank boolean,           -- a blank line, no record
     refusal varchar,         -- why the row cannot be used
     roles varchar,           -- what is wrong with the order of turns
@@ -39,6 +44,7 @@ create table features (
     prompt_key uhugeint,     -- equal for equal prompts, see scan.PROMPT_KEY
     answer_hash ubigint,     -- of answer, system, tools as they stand; DuckDB's own, never stored
     pair_hash ubigint,       -- of prompt, answer, system and tools as they stand
+    opening ubigint,         -- of the first 40 characters of the answer in lower case
     prompt_length integer,   -- characters
     completion_length integer,
     rejected_length integer,
@@ -49,7 +55,7 @@ create table features (
 );
 create table refused (source usmallint, line bigint, refusal varchar, roles varchar, calls varchar);
 create table shapes (source usmallint, shape ubigint, remark varchar);  -- odd shapes only
-create table held (cluster uhugeint, part varchar);
+create table held (prompt_key uhugeint, part part);
 create table found (check_name varchar, id varchar, line bigint, source varchar, note varchar);
 """
 
@@ -65,6 +71,9 @@ def connect() -> DuckDBPyConnection:
             "threads": str(os.cpu_count() or 1),
             "temp_directory": os.path.join(tempfile.gettempdir(), f"recipe-{os.getpid()}"),
             "max_temp_directory_size": "20GB",
+            # DuckDB knows no size of a stream and would build its joins on the texts of a whole
+            # file: the right side, which is built on, is always the smaller one as written
+            "disabled_optimizers": "build_side_probe_side",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             **({"memory_limit": limit} if limit else {}),

@@ -61,7 +61,7 @@ CHECKS: dict[str, Check] = {
     "balance": Check(balance.BALANCE, balance.balance),
     "length_outliers": Check(lengths.OUTLIERS, lengths.length_outliers),
     "length_disparity": Check(lengths.DISPARITY, lengths.length_disparity),
-    "dominance": Check(balance.DOMINANCE, balance.dominance, deep=True),
+    "dominance": Check(balance.DOMINANCE, balance.dominance),
     "diversity": Check(balance.DIVERSITY, balance.diversity, deep=True),
     "drift": Check(balance.DRIFT, balance.drift),
     "preference_pairs": Check(balance.PREFERENCE_PAIRS, balance.preference_pairs),

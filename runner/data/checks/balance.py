@@ -10,11 +10,11 @@ from runner.data.checks.distances import distances
 from runner.data.checks.finding import Finding, How, Read, Said, State, listed, percent, share_text
 from runner.data.formats import normalised_sql
 from runner.data.formats.texts import quoted_text
+from runner.data.scan import OPENING
 from runner.evals.text import words
 
 PUNCTUATION = ".,;:!?'\"()[]"
 MOST_DOMAINS = 50  # more groups are documents or people, of which no two need be of one size
-OPENING = 40  # characters
 QUOTED = 60  # characters
 SAMPLED = 1000  # rows
 SAMPLED_TEXT = 2000  # characters: the longer a text, the less of it is new
@@ -134,15 +134,11 @@ class Top(NamedTuple):
 
 
 def dominance(read: Read, limits: ShareCheck) -> Finding:
-    # hash() stands for the opening within this check alone
-    hashes = read.rows.select(f"hash(lower(left(completion, {OPENING}))) as opening")
-    read.connection.execute(f"create temp table openings as {hashes}").fetchall()
     prompt = _top(read, "prompt_key", "(from final where not general and not blank_prompt)")
     opening = _top(
         read,
         "opening",
-        "(from final join openings using (source, line)"
-        f" where not general and label is null and completion_length > {OPENING})",
+        f"(from final where not general and label is null and completion_length > {OPENING})",
     )
     found = [top for top in (prompt, opening) if top]
     most = max(found, key=lambda top: top.rows, default=Top(0, (0, 0), ""))
@@ -152,7 +148,6 @@ def dominance(read: Read, limits: ShareCheck) -> Finding:
     if bounds and most.rows > min(bounds) * total:
         read.note("dominance", f"select id, line, name, null as note from {most.members}")
         texts = _texts(read, found)
-    read.connection.execute("drop table openings").fetchall()
     said = []
     for side, (top, what) in enumerate(((prompt, "ask the same"), (opening, "begin alike"))):
         if top:

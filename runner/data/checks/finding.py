@@ -69,7 +69,6 @@ class Read:
     parts: dict[str, PartFacts]
     encoder: Encoder | None = None  # where the model's tokenizer is at hand
     languages: dict[str, int] = field(default_factory=dict)  # told by the check of that name
-    how: dict[str, str] = field(default_factory=dict)  # pass over the texts → How
     done: set[str] = field(default_factory=set)  # passes over the texts that serve several checks
 
     def count(self, query: str) -> int:
@@ -80,6 +79,22 @@ class Read:
         self.connection.execute(
             f"insert into found select '{check}', id, line, name, note from ({query})"
         ).fetchall()
+
+    def note_twins(self, check: str, query: str, note: str, order: str = "") -> None:
+        """As `note`, of rows that stand beside another one.
+
+        The query selects source, line, twin_source, twin_line and what `note` (SQL) needs besides
+        twin, the id of the other row. Joins build on their right side: the few rows found.
+        """
+        self.connection.execute(f"create table twins as {query}").fetchall()
+        self.note(
+            check,
+            f"select final.id, line, final.name, {note} as note from final join ("
+            "  select twins.*, one.id as twin from final as one join twins"
+            "  on one.source = twin_source and one.line = twin_line and one.copy = 0)"
+            f" using (source, line) where copy = 0 order by {order} source, line",
+        )
+        self.connection.execute("drop table twins").fetchall()
 
     def add(self, check: str, rows: Sequence[tuple[str, int, str, str]]) -> None:
         """Adds rows found outside the database to `found`: id, line, name of the file, note."""

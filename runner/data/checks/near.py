@@ -6,10 +6,10 @@ Exact duplicates are left out beforehand; every pair that counts was compared in
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 from dsl.thresholds import NearLeakageCheck, ShareCheck, SimilarityCheck
-from runner.data.checks.finding import Finding, How, Read, Said, percent
+from runner.data.checks.finding import Finding, Read, Said, percent
 
 NEAR_DUPLICATES = Said(
     "near_duplicates",
@@ -48,7 +48,6 @@ def compare_rows(read: Read) -> None:
         f"select {KEY} as key, prompt, completion from ({rows})",
         min(bounds),
     )
-    read.how["near"] = near.how
     listed = [(p.first, p.second, min(p.prompt, p.completion)) for p in near.pairs]
     columns = [list(column) for column in zip(*listed, strict=True)] or [[], [], []]
     one, other = (f"{key} >> {LINE_BITS}, {key} % (1::bigint << {LINE_BITS})" for key in ("a", "b"))
@@ -66,45 +65,41 @@ def compare_rows(read: Read) -> None:
 
 def near_duplicates(read: Read, limits: SimilarityCheck) -> Finding:
     compare_rows(read)
-    read.note(
+    read.note_twins(
         "near_duplicates",
-        "with best as (select source, line, max(similarity) as similarity,"
+        "select source, line, one[1] as twin_source, one[2] as twin_line, similarity from ("
+        " select source, line, max(similarity) as similarity,"
         "  arg_max((one_source, one_line), (similarity, -one_source::int, -one_line)) as one"
-        "  from near_pairs join (from placed where copy = 0 and not general)"
-        "  using (source, line) group by source, line)"
-        " select final.id, final.line, final.name,"
-        "  printf('%.2f like %s', similarity, one.id) as note"
-        " from best join final using (source, line) join final as one"
-        " on one.source = best.one[1] and one.line = best.one[2] and one.copy = 0"
-        f" where similarity >= {limits.similarity} and final.copy = 0"
-        " order by final.source, final.line",
+        "  from near_pairs semi join (from placed where copy = 0 and not general)"
+        f"  using (source, line) where similarity >= {limits.similarity} group by source, line)",
+        "printf('%.2f like %s', similarity, twin)",
     )
     total = read.count("select count(*) from placed where not general")
     hint = "keep one of each: --fix drops the later ones"
-    how = cast(How, read.how["near"])
-    return NEAR_DUPLICATES.share(read, limits, total, "rows", hint, how)
+    # every pair is compared, but a few in a thousand of the like ones are never looked at
+    return NEAR_DUPLICATES.share(read, limits, total, "rows", hint, "estimated")
 
 
 def near_leakage(read: Read, limits: NearLeakageCheck) -> Finding:
     compare_rows(read)
-    read.note(
+    read.note_twins(
         "near_leakage",
         "with pairs as (select source, line, one_source, one_line, similarity from near_pairs"
         "  union all select one_source, one_line, source, line, similarity from near_pairs),"
         " leaked as (select pairs.*, twin.part as place"
-        "  from pairs join (from placed where copy = 0) as held using (source, line)"
-        "  join (from placed where copy = 0) as twin"
+        "  from (from placed where copy = 0) as twin"
+        "  join (select pairs.*, held.part from (from placed where copy = 0) as held"
+        "   join pairs using (source, line) where held.part <> 'train'"
+        f"   and similarity >= {limits.warn_similarity}) as pairs"
         "  on twin.source = one_source and twin.line = one_line"
-        "  where held.part <> 'train' and (twin.part = 'train'"
-        "  or (held.part = 'test' and twin.part = 'validation'))"
-        f"  and similarity >= {limits.warn_similarity}),"
+        "  where twin.part = 'train' or (pairs.part = 'test' and twin.part = 'validation')),"
         " best as (select source, line, max(similarity) as similarity,"
-        "  arg_max((one_source, one_line, place), similarity) as one from leaked group by all)"
-        " select final.id, final.line, final.name,"
-        "  printf('%.2f like %s in %s', similarity, one.id, best.one[3]) as note"
-        " from best join final using (source, line) join final as one"
-        " on one.source = best.one[1] and one.line = best.one[2] and one.copy = 0"
-        " where final.copy = 0 order by similarity desc, final.source, final.line",
+        "  arg_max((one_source, one_line, place), (similarity, -one_source::int, -one_line)) as one"
+        "  from leaked group by source, line)"
+        " select source, line, one[1] as twin_source, one[2] as twin_line, one[3] as place,"
+        " similarity from best",
+        "printf('%.2f like %s in %s', similarity, twin, place)",
+        "similarity desc,",
     )
     if limits.ngram is not None:
         _note_runs(read, limits.ngram)
@@ -114,12 +109,11 @@ def near_leakage(read: Read, limits: NearLeakageCheck) -> Finding:
         f" and try_cast(split_part(note, ' ', 1) as double) >= {limits.error_similarity}"
     )
     hint = "remove these rows from one side, or give the split a group_by that keeps them together"
-    how = cast(How, read.how["near"])
     warned = ShareCheck(limits.warn_above, None)
     if limits.error_above is not None and total and grave / total > limits.error_above:
         warned = ShareCheck(limits.warn_above, 0.0)
     remark = f"{grave:,} of them from {percent(limits.error_similarity)} on"
-    return NEAR_LEAKAGE.share(read, warned, total, "held-out rows", hint, how, remark)
+    return NEAR_LEAKAGE.share(read, warned, total, "held-out rows", hint, "estimated", remark)
 
 
 def _note_runs(read: Read, length: int) -> None:

@@ -61,7 +61,10 @@ class Encoder:
         if normalizer is not None and type(normalizer).__name__ != "NFC":
             return None
         probe = Example("", "", prompt="q", completion="a")
-        text = "".join(s.text for s in render(probe, self.recipe.template, self.chat))
+        try:
+            text = "".join(s.text for s in render(probe, self.recipe.template, self.chat))
+        except TemplateError:
+            return None
         # NFC makes at most three times the bytes (Unicode Standard Annex 15, table 6)
         return 1 if normalizer is None else 3, len(text.encode())
 
@@ -77,8 +80,10 @@ def truncation_found(read: Read, limits: ShareCheck) -> Finding:
     maybe = "true"
     if bound is not None:
         most = encoder.recipe.training.max_length
+        tools = read.rows.by_source(_bring_tools(read))
         maybe = (
-            f"{bound[0]} * bytes::bigint + {bound[1]} * greatest(coalesce(turns, 2), 1) > {most}"
+            f"({tools} or {bound[0]} * bytes::bigint"
+            f" + {bound[1]} * greatest(coalesce(turns, 2), 1) > {most})"
         )
     total = read.count(f"select count(*) {mine}")
     long = read.count(f"select count(*) {mine} and {maybe}")
@@ -96,6 +101,14 @@ def truncation_found(read: Read, limits: ShareCheck) -> Finding:
     count = len(lost) if seen == long else round(len(lost) * long / seen)
     rows = read.first_rows("truncation")
     return TRUNCATION.judged(limits, count, total, rows, "rows", HINT, how)
+
+
+def _bring_tools(read: Read) -> list[bool]:
+    """Of each file: whether rows have tools, whose definitions are not among the counted bytes."""
+    return [
+        bool(report.columns.get(opened.found.roles.get("tools", "")))
+        for opened, report in zip(read.rows.opened, read.reports, strict=True)
+    ]
 
 
 def _lost(encoder: Encoder, example: Example) -> int:

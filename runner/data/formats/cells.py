@@ -37,9 +37,10 @@ CANONICAL_COLUMNS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The relation (line, raw, reason, texts, kinds) and how its cells are named.
+    """The relation (line, raw, reason, texts, names, kinds) and how its cells are named.
 
-    texts: the cells as text. kinds: the JSON types of the row itself, then of the mapped columns.
+    texts: the cells as text. names: the row's keys. kinds: the JSON types of the row itself, then
+    of the mapped columns, null where a cell is null or missing.
     """
 
     relation: str
@@ -54,14 +55,15 @@ class Cells:
         return self.texts[self.roles[role]] if role in self.roles else "null::varchar"
 
     def kind(self, role: str) -> str:
-        """SQL: the JSON type of the cell; null where it is missing or not mapped."""
+        """SQL: the JSON type of the cell; null where it is null, missing or not mapped."""
         return f"kinds[{self.places[self.roles[role]]}]" if role in self.roles else "null::varchar"
 
 
 def cells(
     roles: Mapping[str, str], lines: str, id_column: str | None, group_by: str | None
 ) -> Cells:
-    """Reads each line twice, for texts and for types; DuckDB leaves out what is not asked for."""
+    """Reads each line once for texts, and again for keys and for types where those are asked for
+    and needed; DuckDB leaves out what is not."""
     typed = tuple(dict.fromkeys(roles.values()))
     own = (column for column in (id_column, group_by) if column is not None)
     columns = tuple(dict.fromkeys((*typed, *own)))
@@ -69,17 +71,37 @@ def cells(
         shape = quoted_text(json.dumps(dict.fromkeys(columns, "VARCHAR"), ensure_ascii=False))
         texts = f"try(json_transform(raw, {shape}))"
         named = {column: f"texts.{quoted_name(column)}" for column in columns}
-    else:  # fields of a struct need names, and differ in more than case; a list takes twice as long
+    else:  # fields of a struct need names, and differ in more than case
         texts = f"try(json_extract_string(raw, [{_pointers(columns)}]))"
         named = {column: f"texts[{place}]" for place, column in enumerate(columns, 1)}
-    types = f"try(json_type(raw, ['', {_pointers(typed)}]))"
+    cells = [named[column] for column in typed]
+    read = f"{texts} as texts, try(json_keys(raw)) as names"
     return Cells(
-        f"(select line, raw, reason, {texts} as texts, {types} as kinds from {lines})",
+        f"(select line, raw, reason, texts, names, {_kinds(typed, cells)} as kinds"
+        f" from (select line, raw, reason, {read} from {lines}))",
         roles,
         named,
         {column: place for place, column in enumerate(typed, 2)},
         id_column,
         group_by,
+    )
+
+
+def _kinds(columns: Sequence[str], cells: Sequence[str]) -> str:
+    """SQL: the types of a row and of its cells. Most need no look at the line: what begins like
+    prose is a text."""
+    types = f"try(json_type(raw, ['', {_pointers(columns)}]))"
+    doubtful = " or ".join(
+        f"({cell} >= '-' and {cell} < ':') or starts_with({cell}, '{{')"
+        f" or starts_with({cell}, '[') or {cell} in ('true', 'false')"
+        for cell in cells
+    )
+    nothing = " and ".join(f"{cell} is null" for cell in cells)
+    plain = ", ".join(f"case when {cell} is not null then 'VARCHAR' end" for cell in cells)
+    known = f"list_transform({types}, lambda kind: nullif(kind, 'NULL'))"
+    return (
+        f"case when ({nothing}) then {types} when coalesce({doubtful}, false) then {known}"
+        f" else ['OBJECT', {plain}] end"
     )
 
 
@@ -96,8 +118,8 @@ def select(cells: Cells, relation: str, columns: Mapping[str, str]) -> str:
         "own_id": f"nullif(trim({own_id}, E' \\t\\r\\n'), '')",
         "grp": f"case when {blank_sql(group)} then null else {group} end",
         "raw": "try(json(raw))",
-        "keys": "try(json_keys(raw))",
-        "types": "kinds[2:]",
+        "keys": "names",
+        "types": f"[{', '.join(_type(cells, column) for column in cells.places)}]",
     }
     refusal = (
         f"case when raw is null then reason when kinds is null then '{NOT_JSON}'"
@@ -110,6 +132,14 @@ def select(cells: Cells, relation: str, columns: Mapping[str, str]) -> str:
         f"({made.get(name, 'null')})::{kind} as {name}" for name, kind in CANONICAL_COLUMNS.items()
     )
     return f"select {listed} from {relation}"
+
+
+def _type(cells: Cells, column: str) -> str:
+    """SQL: the JSON type of a cell, NULL of null; null where it is missing."""
+    kind = f"nullif(kinds[{cells.places[column]}], 'NULL')"
+    return (
+        f"coalesce({kind}, case when list_contains(names, {quoted_text(column)}) then 'NULL' end)"
+    )
 
 
 def in_words(kind: str, text: str) -> str:

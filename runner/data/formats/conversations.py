@@ -18,16 +18,15 @@ def conversation(cells: Cells, role: str) -> tuple[str, dict[str, str]]:
         f" and not json_valid({listed}), 'a text that is not JSON', {_of(cells, role)}"
         " || ', not a list of turns')"
     )
-    no_object = (
-        f"json_type({listed}, '$[' || (list_position(list_transform(m, lambda t:"
-        " t.role is null), true) - 1) || ']')"
-    )
+    at = "('$[' || (list_position(list_transform(m, lambda t: t.role is null), true) - 1) || ']')"
+    kind, value = f"json_type({listed}, {at})", f"json_extract_string({listed}, {at})"
+    # what is no object has no role either
     refusal = (
         f"case when coalesce(len(m), 0) = 0 then {no_list}"
-        f" when fault is not null then if(coalesce({no_object}, 'OBJECT') = 'OBJECT', fault,"
-        f" regexp_extract(fault, '^turn [0-9]+') || ' is '"
-        f" || {in_words(no_object, quoted_text('true or false'))} || ', not an object')"
-        f" else {unanswered('code')} end"
+        f" when starts_with(fault, 'turn ') and {kind} <> 'OBJECT'"
+        " then regexp_extract(fault, '^turn [0-9]+') || ' is ' ||"
+        f" {in_words(kind, value)} || ', not an object'"
+        f" else coalesce(fault, {unanswered('code')}) end"
     )
     return relation, {**columns(cells), "refusal": refusal}
 
@@ -54,7 +53,7 @@ def columns(cells: Cells, before: str = "(len(m) - 1)") -> dict[str, str]:
     own = "array_to_string(list_transform(list_filter(m, lambda t: t.role = 'system'),"
     own += " lambda t: t.content), E'\\n\\n')"
     return {
-        "roles": order("code", "fault"),
+        "roles": order("code", "m"),
         "calls": calls("code", "m", "tools", cells.text("tools")),
         "system": f"case when contains(code, 's') then nullif({own}, '') else own_system end",
         # one question stands alone, so that it equals the same one in another format

@@ -128,10 +128,12 @@ def _asked(cells: Cells) -> str:
 
 
 def _answer(cells: Cells, role: str) -> str:
-    """SQL: an answer as JSON list of turns; null where it is part of a conversation."""
+    """SQL: an answer as JSON list of turns; null where it can only be a conversation's end."""
     if role not in cells.roles:
         return "null::varchar"
-    return _turn_list(cells, role, "assistant")
+    lists = [f"{cells.text(name)} is not null" for name in _LISTS if name in cells.roles]
+    ends = f"{cells.text(role)} is null and ({' or '.join(lists) or 'false'})"
+    return f"case when {ends} then null else {_turn_list(cells, role, 'assistant')} end"
 
 
 def _turn_list(cells: Cells, role: str, speaker: str) -> str:
@@ -153,7 +155,8 @@ def _listed(cells: Cells, role: str) -> str:
 
 
 def _plain(text: str, speaker: str) -> str:
-    return f"'[{{\"role\":\"{speaker}\",\"content\":' || to_json({text}) || '}}]'"
+    """SQL: a text as JSON list of one turn."""
+    return f"""'[{{"role":"{speaker}","content":' || to_json({text}) || '}}]'"""
 
 
 def _flat(cells: Cells, roles: tuple[str, ...]) -> str:

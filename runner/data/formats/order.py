@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from runner.data.formats.turns import no_role
+
 # the letters of turns.code → what is wrong; # and ## stand for the turns' numbers, which the length
 # of the first group tells
 _ORDER = (
@@ -16,15 +18,16 @@ _ORDER = (
 )
 
 
-def order(code: str, fault: str) -> str:
-    """SQL: what is wrong with the order of turns; null where nothing is. `fault`: of one turn."""
+def order(code: str, turns: str) -> str:
+    """SQL: what is wrong with the order of turns; null where nothing is."""
+    unknown = f"strpos({code}, '?')"
     cases = " ".join(
         f"when regexp_matches({code}, '{pattern}') then {_numbered(code, pattern, words)}"
         for pattern, words in _ORDER
     )
     return (
         f"case when {code} in ('ua', 'sua', 'uaua') then null"
-        f" when contains({code}, '?') then {fault} {cases} end"
+        f" when {unknown} > 0 then {no_role(unknown, f'{turns}[{unknown}].said')} {cases} end"
     )
 
 
@@ -72,8 +75,8 @@ def calls(code: str, turns: str, tools: str, tools_cell: str) -> str:
         " then 'a call in turn ' || i || ' has no result'"
         f" when t.role = 'tool' and t.call_id is not null"
         f" and not coalesce(list_contains({ids.format(turns + '[:i - 1]')}, t.call_id), false)"
-        " then 'turn ' || i || ' answers a call ''' || left(t.call_id, 60) || ''' that was not made'"
-        " end"
+        " then 'turn ' || i || ' answers a call ''' || left(t.call_id, 60)"
+        " || ''' that was not made' end"
     )
     first = (
         f"list_filter(list_transform({turns}, lambda t, i: {fault}), lambda f: f is not null)[1]"

@@ -68,6 +68,14 @@ def first_fault(turns: str) -> str:
     return f"list_filter({faults}, lambda f: f is not null)[1]"
 
 
+def no_role(number: str, said: str) -> str:
+    """SQL: what is wrong with a turn whose role is not known."""
+    return (
+        f"'turn ' || {number} || ' has no role of {one_of(TURN_ROLES)}'"
+        f" || coalesce(': ' || chr(39) || left({said}, 60) || chr(39), '')"
+    )
+
+
 def messages(turns: str, system: str) -> str:
     """SQL: the JSON list of canonical messages, after one of `system` where that is not null. What
     a turn does not have is left out."""
@@ -128,17 +136,14 @@ def _content() -> str:
 
 
 def _fault() -> str:
-    odd = (
-        "list_filter(json_extract_string(t.held, '$[*].type'), lambda k: k <> 'text')[1]"
-    )
+    odd = "list_filter(json_extract_string(t.held, '$[*].type'), lambda k: k <> 'text')[1]"
     words = (
         "case t.held[1] when '[' then if(t.held = '[]', 'an empty list', 'a list')"
         " when '{' then 'an object' when 't' then 'true' when 'f' then 'false'"
         " else if(t.held is null, 'null', 'a number') end"
     )
     return (
-        f"case when t.role is null then 'turn ' || i || ' has no role of {one_of(TURN_ROLES)}'"
-        " || coalesce(': ''' || left(t.said, 60) || '''', '')"
+        f"case when t.role is null then {no_role('i', 't.said')}"
         " when t.content is not null then null"
         f" when t.held[1] = '[' and {odd} is not null"
         f" then 'the content of turn ' || i || ' has a part of type ' || {odd} || ', not text'"

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from runner.data.near.words import Indices
 
-BLOCK_ROWS = 1 << 10
+BLOCK_ROWS = 1 << 9
 THREADS = 2  # numpy gives the interpreter's lock away only in part: more would not pay
 
 T = TypeVar("T")

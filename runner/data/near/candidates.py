@@ -23,7 +23,7 @@ PAIRS_LOOKED_AT_A_ROW = 16
 FEW_RARE = 4  # a row with fewer rare shingles may miss a partner ...
 COMMON_SHARE = 0.4  # ... that is like it by such a share of common ones, on either side
 NEIGHBOURS = 16  # that such a row is paired with, in each of the orders by min-hash
-ODD = tuple(np.uint32(odd) for odd in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F))
+ODD = (np.uint32(0x9E3779B1), np.uint32(0x85EBCA77))
 
 LEAST_BITS = np.uint8(4)
 LEAST_BITS_OF_CHANCE = np.uint8(3)
@@ -77,12 +77,12 @@ def candidates(sketches: Sketches, limit: int | None = None) -> Candidates:
         limit = PAIRS_LOOKED_AT + PAIRS_LOOKED_AT_A_ROW * len(sketches)
     with ThreadPoolExecutor(THREADS) as pool:
         sizes = _by_rows(_sizes, shingles, pool)
-        bits = np.ascontiguousarray(_by_rows(_bits, shingles, pool).T)
+        bits = np.ascontiguousarray(_by_rows(_bits, shingles, pool).transpose(1, 2, 0))
         pairs, crowded = _sharing(shingles, sizes, bits, limit, pool)
         if len(crowded):
             hashes = _by_rows(_least, shingles, pool)
             neighbours = [
-                _promising(near, bits, LEAST_BITS)
+                _promising(near, bits[0], LEAST_BITS)
                 for order in hashes.T
                 for near in _neighbours(order, crowded)
             ]
@@ -109,7 +109,7 @@ def _sharing(
         most = most or _most_rows(entries, limit // parts)
 
         def shared(entries: U64, most: int = most) -> _Shared:
-            return _shared(entries, most, bits)
+            return _shared(entries, most, bits[0])
 
         for result in pool.map(shared, _slices(entries)):
             found.append(result.pairs)
@@ -208,13 +208,15 @@ def _rows(pairs: U64) -> tuple[Indices, Indices]:
 
 
 def _distinct(pairs: U64, bits: U64) -> U64:
-    """Each pair once; of two rows that share one rare shingle, which mostly is by chance, only
-    if more speaks for them."""
+    """Each pair once, if the second bits speak for it, too; of two rows that share one rare
+    shingle, which mostly is by chance, only if all speak for it more clearly."""
     pairs.sort()
     ends = np.append(np.flatnonzero(pairs[1:] != pairs[:-1]), len(pairs) - 1)[: len(pairs)]
     often = np.diff(ends, prepend=-1) > 1
     pairs = pairs[ends]
-    return np.concatenate([pairs[often], _promising(pairs[~often], bits, LEAST_BITS_OF_CHANCE)])
+    once = _promising(pairs[~often], bits[0], LEAST_BITS_OF_CHANCE)
+    once = _promising(once, bits[1], LEAST_BITS_OF_CHANCE)
+    return np.concatenate([_promising(pairs[often], bits[1], LEAST_BITS), once])
 
 
 # ---------------------------------------------------------------- crowded rows
@@ -250,28 +252,26 @@ def _sizes(shingles: U32) -> U8:
 
 
 def _bits(shingles: U32) -> U64:
-    """(rows, 2 * sides): a side's shingles as two sets of 64 bits."""
+    """(rows, 2, sides): a side's shingles as a set of 64 bits, in two ways."""
     sides = shingles.reshape(len(shingles), len(SIDES), SLOTS)
     sets = []
     for shift in (26, 20):
         bits = np.uint64(1) << ((sides >> np.uint32(shift)) & np.uint32(63)).astype(np.uint64)
         sets.append(np.bitwise_or.reduce(np.where(sides == EMPTY, np.uint64(0), bits), axis=2))
-    return np.hstack(sets)
+    return np.stack(sets, axis=1)
 
 
 def _promising(pairs: U64, bits: U64, one_in: np.uint8) -> U64:
-    """Pairs that may share one in so many shingles, by the bits that stand for them: (2 * sides,
+    """Pairs that may share one in so many shingles, by the bits that stand for them: (sides,
     rows). Sets of 64 bits overlap by chance, so this only saves looking closer."""
-    for prompts, completions in (bits[:2], bits[2:]):
-        first, second = _rows(pairs)
-        one, other = prompts[first], prompts[second]
-        both = np.bitwise_count(one & other)
-        least = np.minimum(np.bitwise_count(one), np.bitwise_count(other))
-        one, other = completions[first], completions[second]
+    first, second = _rows(pairs)
+    both = np.zeros(len(pairs), np.uint8)
+    least = np.zeros(len(pairs), np.uint8)
+    for side in bits:
+        one, other = side[first], side[second]
         both += np.bitwise_count(one & other)
         least += np.minimum(np.bitwise_count(one), np.bitwise_count(other))
-        pairs = pairs[np.flatnonzero(both * one_in >= least)]
-    return pairs
+    return pairs[np.flatnonzero(both * one_in >= least)]
 
 
 def _alike(pairs: U64, shingles: U32, sizes: U8) -> U64:

@@ -30,13 +30,13 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class _HeldOut:
-    """keys: (rows,). counts: (rows, 2) n-grams of each side. grams: all of them in that order.
-    known: the distinct ones, sorted."""
+    """keys: (rows,). counts: (rows, sides) n-grams of each side. known: the distinct n-grams,
+    sorted. places: the place in `known` of every n-gram, row by row, side by side."""
 
     keys: Indices
     counts: Indices
-    grams: U64
     known: U64
+    places: Indices
 
 
 def shared_ngrams(
@@ -44,17 +44,18 @@ def shared_ngrams(
 ) -> Iterator[Overlap]:
     """The held-out rows that share a run of `n` words with a training row.
 
-    Both are Arrow record batches with the columns key, prompt and completion. Words are runs of
-    letters and digits in lower case, single characters in scripts without blanks. Held are 24
-    bytes for each n-gram of the held-out rows, nothing of the training rows. n = 13 is the length
-    by which Brown et al. (2020, appendix C) tell contamination from chance.
+    Both are Arrow record batches with the columns key, prompt and completion; the held-out ones
+    are read to their end before the others are begun, so generators may share a connection.
+    Words are runs of letters and digits in lower case, single characters in scripts without
+    blanks. Held are 18 bytes for each n-gram of the held-out rows, nothing of the training rows.
+    n = 13 is the length by which Brown et al. (2020, appendix C) tell contamination from chance.
     """
     held = _held_out(held_out, n)
     asked = _filter(held.known)
     found = np.zeros(len(held.known), np.bool_)
     for _, hits in blocks(training, partial(_hits, n=n, asked=asked, known=held.known)):
         found[hits] = True
-    shared = np.concatenate([[0], np.cumsum(found[np.searchsorted(held.known, held.grams)])])
+    shared = np.concatenate([[0], np.cumsum(found[held.places])])
     ends = np.cumsum(held.counts.reshape(-1))
     of_side = (shared[ends] - shared[ends - held.counts.reshape(-1)]).reshape(-1, len(SIDES))
     for row in np.flatnonzero(of_side.any(axis=1)):
@@ -72,10 +73,8 @@ def _held_out(batches: Iterable[Any], n: int) -> _HeldOut:
         keys.append(block_keys)
         counts.append(block_counts)
         grams.append(block_grams)
-    joined = np.concatenate(grams)
-    known = np.sort(joined)
-    known = known[np.append(True, known[1:] != known[:-1])[: len(known)]]
-    return _HeldOut(np.concatenate(keys), np.concatenate(counts), joined, known)
+    known, places = np.unique(np.concatenate(grams), return_inverse=True)
+    return _HeldOut(np.concatenate(keys), np.concatenate(counts), known, places)
 
 
 def _interleaved(block: Any, n: int) -> tuple[Indices, U64]:
@@ -107,6 +106,7 @@ def _hits(block: Any, n: int, asked: U8, known: U64) -> Indices:
     grams = np.concatenate([_grams(block.column(side), n)[1] for side in SIDES])
     byte, bit = _slot(grams, asked)
     grams = grams[np.flatnonzero(asked[byte] & bit)]
+    grams.sort()  # neighbours are searched for on nearly the same way, which is in the cache
     places = np.searchsorted(known, grams)
     inside = np.flatnonzero(places < len(known))
     places, grams = places[inside], grams[inside]

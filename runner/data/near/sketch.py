@@ -39,9 +39,10 @@ def sketch(batches: Iterable[Any]) -> Sketches:
     """Sketches of Arrow record batches with the columns key, prompt and completion.
 
     A shingle is a pair of words, of three characters where a script has no blanks; brief texts
-    fill up with runs of four bytes. The lowest hashes are a random sample of the distinct shingles,
-    the same in both of two texts that share them (Broder 1997, bottom-k), and all of them where
-    there are no more than SLOTS.
+    fill up with runs of LETTERS bytes. The lowest hashes are a random sample of the distinct
+    shingles, the same in both of two texts that share them (Broder 1997, bottom-k), and all of
+    them where there are no more than SLOTS. Of texts of a word or two that differ inside the
+    words, little or nothing may be left in common.
     """
     keys: list[Indices] = []
     shingles: list[U32] = []
@@ -96,14 +97,15 @@ def _lengthen(before: U64, texts: Words) -> None:
 
 def _letters(texts: Words, seed: int) -> U64:
     """Runs of LETTERS bytes of texts with fewer words than SLOTS, for the slots left over."""
-    runs = np.maximum(np.diff(texts.offsets) - LETTERS + 1, 0)
+    runs = np.maximum(np.diff(texts.offsets) - (LETTERS - 1), 0)
     runs[texts.counts >= SLOTS] = 0
     if not runs.any():
         return np.empty(0, np.uint64)
     before = np.cumsum(runs) - runs
     places = np.arange(runs.sum()) + np.repeat(texts.offsets[:-1] - before, runs)
     loads: U32 = np.ndarray((len(texts.lowered) - 3,), "<u4", texts.lowered.data, strides=(1,))
-    hashes = loads[places].astype(np.uint64)
+    # Shifts out what a load of four bytes has too much.
+    hashes = (loads[places] << np.uint32(8 * (4 - LETTERS))).astype(np.uint64)
     hashes *= GOLDEN
     hashes *= np.uint64(2 * seed + 1)
     return _packed(scrambled(hashes), runs, SLOTS - texts.counts) | BEHIND_PAIRS

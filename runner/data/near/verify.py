@@ -12,6 +12,8 @@ import numpy.typing as npt
 from runner.data.near.blocks import THREADS
 
 BLOCK_PAIRS = 1 << 12
+ROUNDING = 1e-9  # 1 - 20 / 100 may come out a little below .8
+SLACK = 0.001  # the cut-off is applied to distances, and rounds down more than ROUNDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,9 @@ def _verified(block: Any, threshold: float) -> Iterator[Pair]:
 
     rows = np.arange(block.num_rows)
     completions = similarities("completion", rows)
-    rows = np.flatnonzero(completions >= threshold)
+    rows = np.flatnonzero(completions >= threshold - ROUNDING)
     prompts = similarities("prompt", rows)
-    kept = np.flatnonzero(prompts >= threshold)
+    kept = np.flatnonzero(prompts >= threshold - ROUNDING)
     keys = [block.column(name).take(rows[kept]).to_pylist() for name in ("first", "second")]
     found = zip(*keys, prompts[kept], completions[rows[kept]], strict=True)
     for first, second, prompt, completion in found:
@@ -64,7 +66,7 @@ def _similarities(ones: list[str], others: list[str], threshold: float) -> npt.N
             ones,
             others,
             scorer=Indel.normalized_similarity,
-            score_cutoff=threshold,
+            score_cutoff=threshold - SLACK,
             dtype=np.float64,
             workers=THREADS,
         )

@@ -18,6 +18,9 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX = np.uint64(0xFF51AFD7ED558CCD)
 HALF = np.uint64(32)
 LOAD_BYTES = 8
+WIDE_LEAD = 0xE0  # from here on a byte leads a character of three or four bytes
+# Lead bytes of the combining accents and of the block that holds conjoining Hangul.
+COMBINING = np.array([0xCC, 0xCD, 0xE1], np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,6 @@ class Words:
     def counts(self) -> Indices:
         return np.diff(self.first)
 
-    def rows(self) -> Indices:
-        """The row of each word."""
-        return np.repeat(np.arange(len(self.first) - 1), self.counts)
-
 
 def words(texts: Any) -> Words:
     """The words of an Arrow array of strings; null counts as empty.
@@ -56,7 +55,8 @@ def words(texts: Any) -> Words:
     np.logical_and(word[1:], word[:-1], out=joined[1:size])
     joined[offsets] = False
     if wide is not None:
-        joined[:size] &= ~_leads(text)
+        # A character of its own begins at every lead byte, and ends before what is none.
+        joined[:size] &= text < WIDE_LEAD
         joined[1:size] &= wide[1:] >= wide[:-1]
     starts = np.flatnonzero(word > joined[:-1])
     ends = np.flatnonzero(word > joined[1:]) + 1
@@ -91,10 +91,6 @@ def _bytes(texts: Any) -> tuple[Indices, U8]:
     return offsets, text
 
 
-# Lead bytes of the combining accents and of the blocks that hold conjoining Hangul.
-COMBINING = np.array([0xCC, 0xCD, 0xE1], np.uint8)
-
-
 def _buffers(texts: Any) -> tuple[Indices, U8]:
     _, places, data = texts.buffers()
     offsets = np.frombuffer(places, np.int64)[texts.offset : texts.offset + len(texts) + 1]
@@ -113,10 +109,6 @@ def _lower(text: U8, lowered: U8) -> Flags:
     return word
 
 
-def _leads(text: U8) -> Flags:
-    return text >= 0xE0
-
-
 def _wide(text: U8, word: Flags) -> Flags | None:
     """True on the bytes of characters of three or four bytes, None if there are none; takes the
     punctuation and the blanks beyond ASCII out of `word`."""
@@ -130,9 +122,10 @@ def _wide(text: U8, word: Flags) -> Flags | None:
         places = np.flatnonzero(signs)
         for step in range(length):
             word[places + step] = False
-    wide = _leads(text)
+    leads = text >= WIDE_LEAD
+    wide = leads.copy()
     for step in (1, 2):
-        wide[step:] |= _leads(text)[:-step]
+        wide[step:] |= leads[:-step]
     wide[3:] |= text[:-3] >= 0xF0
     return wide
 

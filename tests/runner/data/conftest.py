@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ import pytest
 
 from dsl.recipe import Recipe, build
 from dsl.schema import fill
+from runner.data.checks import Finding
+from runner.data.prepare import Prepared, prepare
 
-Rows = Sequence[dict[str, Any]]
+Rows = Sequence[Mapping[str, Any]]
 
 
 def _jsonl(path: Path, rows: Rows) -> None:
@@ -89,3 +93,65 @@ def recipe_with() -> Callable[..., Recipe]:
         return build(fill(values)[0])
 
     return make
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What prepare made of files; its connection is closed."""
+
+    prepared: Prepared
+    findings: dict[str, Finding]
+    found: dict[str, list[tuple[str, str | None]]]  # check → id and note of every row, in order
+    parts: dict[str, list[str]]  # part → ids, sorted
+
+    def ids(self, check: str) -> list[str]:
+        return [id for id, _ in self.found.get(check, [])]
+
+
+@pytest.fixture(scope="session")
+def see(recipe_with: Callable[..., Recipe], write_rows: Callable[..., None]) -> Callable[..., Seen]:
+    """see({'train': rows or bytes, 'mix': ...}, depth, **data) → what is made of files of these.
+
+    `more`: part → keys of its source. A mix has a share of a half unless told otherwise.
+    """
+
+    def look(
+        parts: Mapping[str, Rows | bytes],
+        depth: Any = "quick",
+        *,
+        kind: str = "jsonl",
+        encoder: Any = None,
+        more: Mapping[str, Mapping[str, Any]] = {},
+        **data: Any,
+    ) -> Seen:
+        for part in parts:
+            share = {"share": 0.5} if part == "mix" else {}
+            data[part] = [{"path": f"{part}.{kind}", **share, **more.get(part, {})}]
+        with tempfile.TemporaryDirectory() as name:
+            for part, rows in parts.items():
+                path = Path(name) / f"{part}.{kind}"
+                if isinstance(rows, bytes):
+                    path.write_bytes(rows)
+                else:
+                    write_rows(path, rows)
+            prepared = prepare(recipe_with(**data), Path(name), depth, encoder)
+            try:
+                return _seen(prepared)
+            finally:
+                prepared.close()
+
+    return look
+
+
+def _seen(prepared: Prepared) -> Seen:
+    found: dict[str, list[tuple[str, str | None]]] = {}
+    parts: dict[str, list[str]] = {}
+    asked = prepared.connection.cursor()
+    for check, id, note in asked.execute(
+        "select check_name, id, note from found order by rowid"
+    ).fetchall():
+        found.setdefault(check, []).append((id, note))
+    for part, id in asked.execute("select part, id from final order by all").fetchall():
+        parts.setdefault(part, []).append(id)
+    findings = {finding.check: finding for finding in prepared.findings}
+    return Seen(prepared, findings, found, parts)

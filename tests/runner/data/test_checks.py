@@ -1,180 +1,181 @@
-"""Checks against brute force; planted faults are found, clean data stays clean."""
+"""All checks together: states, artifacts, lines; the same findings whatever the kind of file."""
 
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
+import random
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from dsl.recipe import Recipe, ShareCheck
 from dsl.schema import load
-from runner.data.checks import CHECKS, Finding, describe, failed, to_json, truncation
-from runner.data.prepare import Prepared, prepare
+from dsl.thresholds import ShareCheck
+from runner.data import files, lines
+from runner.data.checks import CHECKS, describe, failed, to_json, truncation
 
-Make = Callable[..., Recipe]
-Write = Callable[..., None]
-
-
-def by_name(prepared: Prepared) -> dict[str, Finding]:
-    return {finding.check: finding for finding in prepared.findings}
+See = Callable[..., Any]
+Row = dict[str, Any]
 
 
-def clean(count: int, word: str = "q") -> list[dict[str, Any]]:
+def clean(count: int, word: str = "q") -> list[Row]:
     return [{"prompt": f"{word} {n}", "completion": f"answer {n}"} for n in range(count)]
 
 
-texts = st.sampled_from(
-    ["", " ", "\u00a0", "Yes", "yes ", "no", "caf\u00e9", "Cafe\u0301", "y\n\tes"]
-)
-drawn_rows = st.lists(st.tuples(texts, texts), min_size=1, max_size=14)
+# ---------------------------------------------------------------- which checks run
 
 
-def fold(text: str) -> str:
-    import unicodedata
-
-    return " ".join(unicodedata.normalize("NFC", text).lower().split())
-
-
-@settings(max_examples=15, deadline=None)
-@given(train=drawn_rows, validation=drawn_rows, test=drawn_rows)
-def test_counts_equal_brute_force(
-    train: list[tuple[str, str]],
-    validation: list[tuple[str, str]],
-    test: list[tuple[str, str]],
-    recipe_with: Make,
-    write_rows: Write,
-) -> None:
-    parts = {"train": train, "validation": validation, "test": test}
-    with tempfile.TemporaryDirectory() as folder:
-        for part, rows in parts.items():
-            write_rows(
-                Path(folder) / f"{part}.jsonl",
-                [{"prompt": prompt, "completion": answer} for prompt, answer in rows],
-            )
-        recipe = recipe_with(**{part: [{"path": f"{part}.jsonl"}] for part in parts})
-        prepared = prepare(recipe, Path(folder))
-    found = by_name(prepared)
-    prepared.close()
-
-    every = [(f"{part}.jsonl:{n}", *row) for part in parts for n, row in enumerate(parts[part], 1)]
-    seen: list[tuple[str, str]] = []
-    duplicates = []
-    for id, *row in every:
-        pair = (fold(row[0]), fold(row[1]))
-        if pair in seen:
-            duplicates.append(id)
-        seen.append(pair)
-    missing = [id for id, *row in every if not fold(row[0]) or not fold(row[1])]
-    asked = {part: {fold(prompt) for prompt, _ in rows} for part, rows in parts.items()}
-    leaked = [
-        f"{part}.jsonl:{n}"
-        for part, others in (("validation", ["train"]), ("test", ["train", "validation"]))
-        for n, (prompt, _) in enumerate(parts[part], 1)
-        if fold(prompt) and any(fold(prompt) in asked[other] for other in others)
+def test_quick_looks_at_tables_and_full_at_texts_too(see: See) -> None:
+    quick = see({"train": clean(1_000)}).prepared.findings
+    assert [f.check for f in quick[: len(CHECKS) + 1]] == [*CHECKS, "names"]
+    states = {f.check: f.state for f in quick}
+    assert {check for check, state in states.items() if state == "not_run"} == {
+        "names", *(name for name, check in CHECKS.items() if check.deep),
+    }  # fmt: skip
+    full = see({"train": clean(1_000)}, "full").prepared.findings
+    assert {f.check: f.state for f in full if f.state == "not_run"} == {
+        "names": "not_run", "truncation": "not_run",
+    }  # fmt: skip
+    assert [f for f in full if not CHECKS.get(f.check) or not CHECKS[f.check].deep] == [
+        f for f in quick if not CHECKS.get(f.check) or not CHECKS[f.check].deep
     ]
-    for name, expected in (("missing", missing), ("duplicates", duplicates), ("leakage", leaked)):
-        assert found[name].count == len(expected), name
-        assert [row.id for row in found[name].rows] == expected[:20], name
-    assert found["size"].count == len(train)
 
 
-def test_clean_data_passes(kind: str, tmp_path: Path, recipe_with: Make, write_rows: Write) -> None:
-    write_rows(tmp_path / f"a.{kind}", clean(700))
-    prepared = prepare(recipe_with(train=[{"path": f"a.{kind}"}]), tmp_path)
-    assert {f.check: f.state for f in prepared.findings} == {
-        "malformed": "pass",
-        "missing": "pass",
-        "duplicates": "pass",
-        "leakage": "pass",
-        "truncation": "not_run",
-        "size": "pass",
-    }
-    assert not failed(prepared.findings)
+WIDE = ("amber", "basil", "cedar", "daisy", "elder", "fern", "ginger", "hazel", "iris", "jade")
 
 
-def test_same_findings_from_every_kind_of_file(
-    tmp_path: Path, recipe_with: Make, write_rows: Write
-) -> None:
+def test_clean_data_passes(kind: str, see: See) -> None:
+    drawn = random.Random(4)
+
+    def sentence(words: int) -> str:
+        return " ".join(f"{drawn.choice(WIDE)}{drawn.randrange(900)}" for _ in range(words))
+
+    rows = [{"prompt": sentence(8), "completion": sentence(12)} for _ in range(1_000)]
+    # words of no language
+    seen = see({"train": rows}, "full", kind=kind, checks={"language": "off"})
+    assert {f.check: f.state for f in seen.prepared.findings if f.state != "pass"} == {
+        "language": "off", "truncation": "not_run", "names": "not_run",
+    }  # fmt: skip
+    assert not failed(seen.prepared.findings)
+    assert all(f.count in (0, None) or f.check in CHECKED_NUMBERS for f in seen.prepared.findings)
+
+
+# checks whose count is no count of faults
+CHECKED_NUMBERS = ("size", "test_part", "balance", "diversity", "drift", "language", "dominance")
+
+
+def test_off_is_neither_pass_nor_not_run(see: See) -> None:
+    rows = [{"prompt": "q", "completion": ""}] * 5
+    for depth in ("quick", "full"):
+        seen = see({"train": rows}, depth, checks=dict.fromkeys(CHECKS, "off"))
+        findings = seen.prepared.findings
+        assert [(f.check, f.state, f.count) for f in findings[: len(CHECKS)]] == [
+            (check, "off", None) for check in CHECKS
+        ]
+        assert not failed(findings) and not seen.found
+
+
+# ---------------------------------------------------------------- the same whatever the way
+
+
+def faulty() -> dict[str, list[Row]]:
+    """Rows with faults of most checks, in the kinds of values that every kind of file holds."""
+    drawn = random.Random(11)
     rows = [
-        *clean(60),
-        {"prompt": "Q  3", "completion": "ANSWER 3"},
+        {"id": f"r{n}", "prompt": f"Question {n} about {drawn.choice(WIDE)}",
+         "completion": f"{drawn.choice(WIDE)} and {drawn.choice(WIDE)} {n}", "doc": f"d{n // 5}"}
+        for n in range(300)
+    ]  # fmt: skip
+    plants: list[dict[str, Any]] = [
+        {**rows[7], "prompt": rows[7]["prompt"].upper().replace(" ", "  ")},
+        {**rows[9], "completion": "entirely unlike the other one, by far"},
         {"prompt": "x", "completion": ""},
+        {"prompt": "", "completion": " \n"},
+        {"prompt": "Dear {{name}}", "completion": "caf\u00e9 \u200b \U0001f600"},
+        {"prompt": 'a, "quoted"\nline;\ttab', "completion": "I'm sorry, but I can't help."},
+        {"prompt": "long", "completion": "no " * 400},
+        {"prompt": "mail", "completion": "anna@uni-graz.at <|im_end|>"},
     ]
-    held = [{"prompt": "q 5", "completion": "other"}, *clean(3, "test")]
-    answers = []
-    for kind in ("jsonl", "json", "csv", "parquet"):
-        write_rows(tmp_path / f"a.{kind}", rows)
-        write_rows(tmp_path / f"t.{kind}", held)
-        recipe = recipe_with(train=[{"path": f"a.{kind}"}], test=[{"path": f"t.{kind}"}])
-        plain = json.dumps(to_json(prepare(recipe, tmp_path).findings))
-        answers.append(plain.replace(f".{kind}", ""))
-    assert len(set(answers)) == 1
-    found = {f["check"]: f for f in json.loads(answers[0])["findings"]}
-    assert [(r["id"], r["note"]) for r in found["duplicates"]["rows"]] == [("a:61", "same as a:4")]
-    assert [(r["id"], r["note"]) for r in found["missing"]["rows"]] == [("a:62", "no answer")]
-    assert [r["id"] for r in found["leakage"]["rows"]] == ["t:1"]
+    rows += [{"doc": "d1", **plant, "id": f"p{n}"} for n, plant in enumerate(plants)]
+    rows = [{key: row[key] for key in ("id", "prompt", "completion", "doc")} for row in rows]
+    test = [{**rows[5], "id": "t1", "prompt": rows[5]["prompt"].lower(), "doc": "t"}]
+    test += [{"id": f"t{n}", **row, "doc": "t"} for n, row in enumerate(clean(3, "test"), 2)]
+    return {"train": rows, "test": test}
 
 
-def test_planted_leaks_are_found_where_they_are(
-    tmp_path: Path, recipe_with: Make, write_rows: Write
+def told(seen: Any) -> dict[str, Any]:
+    """All that a look tells but the names of files."""
+    findings = {f["check"]: f for f in to_json(seen.prepared.findings)["findings"]}
+    plain = json.dumps({**findings, "found": seen.found, "parts": seen.parts})
+    for part in ("train", "test"):
+        for kind in ("jsonl.gz", "jsonl.zst", "jsonl", "json", "csv", "parquet", "arrow"):
+            plain = plain.replace(f"{part}.{kind}", part)
+    known: dict[str, Any] = json.loads(plain)
+    return known
+
+
+IDS: Mapping[str, Any] = {part: {"columns": {"id": "id"}} for part in ("train", "test")}
+
+
+@pytest.fixture(scope="module")
+def expected(see: See) -> dict[str, Any]:
+    """From JSONL, read as a small file, without a limit."""
+    return told(see(faulty(), "full", more=IDS, split={"group_by": "doc"}))
+
+
+def test_the_faults_are_found(expected: dict[str, Any]) -> None:
+    found = {check: [id for id, _ in rows] for check, rows in expected["found"].items()}
+    for check, ids in {
+        "duplicates": ["p0", "t1"], "contradictions": ["p1"], "missing": ["p2", "p3"],
+        "placeholders": ["p4"], "encoding": ["p4"], "refusals": ["p5"], "repetition": ["p6"],
+        "pii": ["p7"], "special_tokens": ["p7"], "leakage": ["t1"],
+    }.items():  # fmt: skip
+        assert found[check] == ids
+
+
+def test_same_findings_and_split_from_every_kind_of_file(
+    kind: str, see: See, expected: dict[str, Any]
 ) -> None:
-    write_rows(tmp_path / "train.jsonl", clean(50))
-    write_rows(tmp_path / "mix.jsonl", clean(50, "general"))
-    write_rows(tmp_path / "validation.jsonl", clean(10, "v"))
-    test = clean(10, "t")
-    paths = {part: [{"path": f"{part}.jsonl"}] for part in ("train", "validation", "test")}
-    recipe = recipe_with(**paths, mix=[{"path": "mix.jsonl", "share": 0.5}])
-    write_rows(tmp_path / "test.jsonl", test)
-    assert by_name(prepare(recipe, tmp_path))["leakage"].state == "pass"
-    test[1]["prompt"], test[4]["prompt"], test[7]["prompt"] = "Q 7", "GENERAL 3", "v  2"
-    write_rows(tmp_path / "test.jsonl", test)
-    found = by_name(prepare(recipe, tmp_path))["leakage"]
-    assert (found.state, found.count, found.total, found.share) == ("error", 3, 20, 0.15)
-    assert [(row.line, row.note) for row in found.rows] == [
-        (2, "same prompt as train.jsonl:8 in train"),
-        (5, "same prompt as mix.jsonl:4 in mix"),
-        (8, "same prompt as validation.jsonl:3 in validation"),
-    ]
+    seen = see(faulty(), "full", kind=kind, more=IDS, split={"group_by": "doc"})
+    assert told(seen) == expected
 
 
-def test_own_split_never_leaks_whatever_the_duplicates(
-    tmp_path: Path, recipe_with: Make, write_rows: Write
+LIMITS = {"small memory": "150MB", "large memory": "8GB"}
+
+
+@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
+def test_same_findings_at_any_limit_of_memory(
+    limit: str, see: See, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [{"prompt": f"q {n % 37}", "completion": f"a {n}"} for n in range(300)]
-    write_rows(tmp_path / "a.jsonl", rows)
-    found = by_name(prepare(recipe_with(train=[{"path": "a.jsonl"}]), tmp_path))["leakage"]
-    assert (found.state, found.count) == ("pass", 0)
-    assert found.total is not None and found.total > 30
+    monkeypatch.setenv("RECIPE_MEMORY_LIMIT", limit)
+    # what was judged before would be remembered
+    monkeypatch.setenv("RECIPE_CACHE", f"/proc/none/{limit}")
+    assert told(see(faulty(), "full", more=IDS, split={"group_by": "doc"})) == expected
 
 
-def test_malformed_rows_have_line_and_reason(
-    tmp_path: Path, recipe_with: Make, write_rows: Write
+@pytest.mark.parametrize("kind", ["jsonl", "json", "jsonl.gz", "parquet"])
+@pytest.mark.parametrize("chunk", [100, 1 << 22], ids=["small chunks", "one chunk"])
+def test_same_findings_from_a_stream(
+    kind: str, chunk: int, see: See, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_rows(tmp_path / "a.jsonl", clean(3))
-    with (tmp_path / "a.jsonl").open("a") as file:
-        file.write('\n{"prompt": "cut\n[1]\n{"prompt": ["q"], "completion": "a"}\n')
-    found = by_name(prepare(recipe_with(train=[{"path": "a.jsonl"}]), tmp_path))["malformed"]
-    assert (found.state, found.count, found.total) == ("error", 3, 6)
-    assert [(row.line, str(row.note).split(":")[0]) for row in found.rows] == [
-        (5, "not JSON"),
-        (6, "a list, not an object"),
-        (7, "'prompt' is a list, not a text"),
-    ]
+    monkeypatch.setattr(files, "SMALL_BYTES", 0)
+    monkeypatch.setattr(lines, "CHUNK_BYTES", chunk)
+    monkeypatch.setenv("RECIPE_CACHE", f"/proc/none/{kind}")
+    seen = see(faulty(), "full", kind=kind, more=IDS, split={"group_by": "doc"})
+    assert told(seen) == expected
 
 
-def test_at_most_twenty_rows_are_shown(
-    tmp_path: Path, recipe_with: Make, write_rows: Write
-) -> None:
-    write_rows(tmp_path / "a.jsonl", [{"prompt": "q", "completion": "a"}] * 50)
-    found = by_name(prepare(recipe_with(train=[{"path": "a.jsonl"}]), tmp_path))["duplicates"]
-    assert (found.count, len(found.rows)) == (49, 20)
+def test_malformed_lines_from_a_stream(see: See, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b'{"prompt": "a", "completion": "b"}\n\n{"prompt": \n\xff\n[1]\n' * 50
+    small = see({"train": content})
+    monkeypatch.setattr(files, "SMALL_BYTES", 0)
+    stream = see({"train": content})
+    assert stream.found == small.found and len(stream.ids("malformed")) == 150
+    assert stream.prepared.reports == small.prepared.reports
+
+
+# ---------------------------------------------------------------- states
 
 
 STATES: list[tuple[float | None, float | None, int, str]] = [
@@ -197,90 +198,96 @@ def test_states(warn: float | None, error: float | None, count: int, state: str)
     assert truncation(rows, 100, None).state == "off"
 
 
-def test_off_is_neither_pass_nor_not_run(
-    tmp_path: Path, recipe_with: Make, write_rows: Write
-) -> None:
-    write_rows(tmp_path / "a.jsonl", [{"prompt": "q", "completion": ""}] * 5)
-    recipe = recipe_with(train=[{"path": "a.jsonl"}], checks=dict.fromkeys(CHECKS, "off"))
-    findings = prepare(recipe, tmp_path).findings
-    assert [(f.check, f.state, f.count) for f in findings[:6]] == [(c, "off", None) for c in CHECKS]
-    assert not failed(findings)
+def test_at_most_twenty_rows_are_shown(see: See) -> None:
+    seen = see({"train": [{"prompt": "q", "completion": "a"}] * 50})
+    assert (seen.findings["duplicates"].count, len(seen.findings["duplicates"].rows)) == (49, 20)
+    assert len(seen.ids("duplicates")) == 49
 
+
+# ---------------------------------------------------------------- notices
 
 NOTICES: dict[str, tuple[int, dict[str, Any], set[str]]] = {
     "plenty": (700, {}, set()),
-    "little": (100, {}, {"small_test_part"}),
-    "no test asked": (100, {"test": 0}, {"no_test_part"}),
-    "two rows": (2, {}, {"small_test_part", "no_validation_part"}),
-    "one row": (1, {}, {"no_test_part", "no_validation_part"}),
-    "none asked": (10, {"test": 0, "validation": 0}, {"no_test_part"}),
+    "no test asked": (100, {"test": 0}, set()),
+    "two rows": (2, {}, {"no_validation_part"}),
+    "one row": (1, {}, {"no_validation_part"}),
+    "none asked": (10, {"test": 0, "validation": 0}, set()),
 }
 
 
 @pytest.mark.parametrize("case", NOTICES)
-def test_notices(case: str, tmp_path: Path, recipe_with: Make, write_rows: Write) -> None:
+def test_notices(case: str, see: See) -> None:
     count, split, expected = NOTICES[case]
-    write_rows(tmp_path / "a.jsonl", clean(count))
-    prepared = prepare(recipe_with(train=[{"path": "a.jsonl"}], split=split), tmp_path)
-    extra = [f for f in prepared.findings if f.check not in CHECKS]
+    seen = see({"train": clean(count)}, split=split)
+    extra = seen.prepared.findings[len(CHECKS) + 1 :]
     assert {f.check for f in extra} == expected
     assert all(f.state == "warn" and f.message and f.hint for f in extra)
 
 
-def test_notices_about_groups(tmp_path: Path, recipe_with: Make, write_rows: Write) -> None:
+def test_notices_about_groups(see: See) -> None:
     rows = [{**row, "doc": f"d{n % 3}" if n % 10 else None} for n, row in enumerate(clean(300))]
     rows[2]["prompt"] = rows[1]["prompt"]
-    write_rows(tmp_path / "a.jsonl", rows)
-    recipe = recipe_with(train=[{"path": "a.jsonl"}], split={"group_by": "doc"})
-    prepared = prepare(recipe, tmp_path)
-    found = by_name(prepared)
-    assert found["groups_united"].count == 2
-    assert (found["rows_without_group"].count, found["rows_without_group"].total) == (30, 300)
+    seen = see({"train": rows}, split={"group_by": "doc"})
+    assert seen.findings["groups_united"].count == 2
+    without = seen.findings["rows_without_group"]
+    assert (without.count, without.total) == (30, 300)
     # the groups are too large to be held out: what has no group is shared between the parts
-    parts = prepared.parts
+    parts = seen.prepared.parts
     assert parts["test"].rows + parts["validation"].rows == 30
 
 
-def test_part_far_from_its_share(tmp_path: Path, recipe_with: Make, write_rows: Write) -> None:
+def test_part_far_from_its_share(see: See) -> None:
     rows = [{**row, "doc": n % 3} for n, row in enumerate(clean(30))]
-    write_rows(tmp_path / "a.jsonl", rows)
     split = {"group_by": "doc", "test": 0.05, "validation": 0}
-    found = by_name(prepare(recipe_with(train=[{"path": "a.jsonl"}], split=split), tmp_path))
-    assert found["test_part_far_from_share"].count == 10
-    assert "33.3%" in found["test_part_far_from_share"].message
+    finding = see({"train": rows}, split=split).findings["test_part_far_from_share"]
+    assert finding.count == 10
+    assert "33.3%" in finding.message
 
 
-def test_json_keeps_to_the_schema(tmp_path: Path, recipe_with: Make, write_rows: Write) -> None:
-    write_rows(tmp_path / "a.jsonl", [*clean(20), *clean(2), {"prompt": "", "completion": ""}])
-    with (tmp_path / "a.jsonl").open("a") as file:
-        file.write("nonsense\n")
-    recipe = recipe_with(train=[{"path": "a.jsonl"}], checks={"leakage": "off"})
-    plain = json.loads(json.dumps(to_json(prepare(recipe, tmp_path).findings)))
+def test_mix_that_is_too_small_for_its_share(see: See) -> None:
+    seen = see({"train": clean(90), "mix": clean(6, "g")}, split={"test": 0, "validation": 0},
+               more={"mix": {"share": 0.1}})  # fmt: skip
+    finding = seen.findings["mix_too_small"]
+    assert (finding.count, finding.total) == (6, 10)
+
+
+# ---------------------------------------------------------------- artifacts and lines
+
+
+def test_json_keeps_to_the_schema(see: See) -> None:
+    rows = [*clean(20), *clean(2), {"prompt": "", "completion": ""}]
+    content = "".join(json.dumps(row) + "\n" for row in rows) + "nonsense\n"
+    seen = see({"train": content.encode()}, "full", checks={"leakage": "off"})
+    plain = json.loads(json.dumps(to_json(seen.prepared.findings)))
     schema = load("checks")
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     assert not list(validator.iter_errors(plain))
-    assert {f["state"] for f in plain["findings"]} == {"error", "off", "not_run", "warn"}
+    assert {f["state"] for f in plain["findings"]} == {"error", "off", "not_run", "warn", "pass"}
     plain["findings"][0]["state"] = "skipped"
     plain["findings"][1]["more"] = 1
     assert len(list(validator.iter_errors(plain))) == 2
 
 
-def test_lines_for_the_terminal(tmp_path: Path, recipe_with: Make, write_rows: Write) -> None:
-    write_rows(tmp_path / "a.jsonl", [*clean(100), *clean(5)])
-    checks = {"leakage": "off", "size": {"warn_below": 10, "error_below": 5}}
-    recipe = recipe_with(train=[{"path": "a.jsonl"}], split={"test": 0}, checks=checks)
-    assert describe(prepare(recipe, tmp_path).findings) == [
+def test_lines_for_the_terminal(see: See) -> None:
+    checks = {
+        **dict.fromkeys(CHECKS, "off"), "malformed": {}, "duplicates": {}, "contradictions": {},
+        "size": {"warn_below": 10, "error_below": 5, "info_below": None}, "test_part": {},
+    }  # fmt: skip
+    seen = see({"train": [*clean(100), *clean(5)]}, split={"test": 0}, checks=checks)
+    lines = [line for line in describe(seen.prepared.findings) if "switched off" not in line]
+    assert lines == [
         "ok malformed: 0 of 105 records",
-        "ok missing: 0 of 105 rows",
-        " ! duplicates (warning): 5 of 105 rows (4.76%)",
-        "     a.jsonl:101 (same as a.jsonl:1), a.jsonl:102 (same as a.jsonl:2),"
-        " a.jsonl:103 (same as a.jsonl:3) and 2 more",
-        "     keep one of each",
-        " - leakage (off): switched off in the recipe",
-        " - truncation (not run): needs the tokenizer: it is checked when the template is rendered",
         "ok size: 100 training rows",
-        " ! no_test_part (warning): nothing is held out for the test, so nothing can be said about"
-        " the result",
+        " x test_part (error): nothing is held out for the test, so nothing can be said about the"
+        " result",
         "     set data.split.test",
+        " ! duplicates (warning): 5 of 105 rows (4.76%); 5 of them byte for byte",
+        "     train.jsonl:101 (same as train.jsonl:1), train.jsonl:102 (same as train.jsonl:2),"
+        " train.jsonl:103 (same as train.jsonl:3) and 2 more",
+        "     keep one of each",
+        " - contradictions (not run): reads all texts: 'recipe check' and 'recipe run' do",
+        " - names (not run): telling them needs a model: they are not looked for",
     ]
+    off = [line for line in describe(seen.prepared.findings) if "switched off" in line]
+    assert off[0] == " - columns (off): switched off in the recipe" and len(off) == 26

@@ -30,7 +30,9 @@ from runner.read import checked, read
 # every check costs time
 ON = ("malformed", "missing", "duplicates", "encoding", "secrets", "placeholders")
 # put together here, so that no text that looks like a key stands in the file
-TOKEN = "sk_" + "live_" + "".join(random.Random(1).choices(string.ascii_letters + "0123456789", k=32))
+TOKEN = (
+    "sk_" + "live_" + "".join(random.Random(1).choices(string.ascii_letters + "0123456789", k=32))
+)
 
 
 def plain(seed: int, count: int) -> list[dict[str, Any]]:
@@ -192,6 +194,19 @@ def test_near_copies_go_and_a_declared_test_file_stays_whole(tmp_path: Path) -> 
     assert [c["row"] for c in read_rows(fixed.folder / CHANGES)] == [nearly(train[3]), close]
 
 
+@pytest.mark.parametrize("more", [(), ("near_duplicates",)])
+def test_of_near_rows_that_a_split_parts_one_stays(more: tuple[str, ...], tmp_path: Path) -> None:
+    rows = plain(20, 60)
+    twins = [nearly(row) for row in rows[:12]]
+    fixed = one_file(tmp_path, [*rows, *twins], ("near_leakage", *more)).fixed
+    assert fixed is not None
+    kept = read_rows(fixed.folder / "rows.jsonl")
+    assert all((row in kept) or (twin in kept) for row, twin in zip(rows, twins, strict=False))
+    assert {f.check: f.count for f in fixed.after}["near_leakage"] == 0
+    if more:
+        assert kept == rows
+
+
 # Nothing lost ----------------------------------------------------------------------------------
 
 POOL = plain(10, 70)
@@ -289,8 +304,8 @@ def test_a_conversation_in_a_cell_stays_json() -> None:
         ("bell\x07", "bell"),
         ("\ufeffmark", "mark"),
         ("a\u202eb", "ab"),
-        ("“quotes” &amp; ﬁ ＡＢ", "“quotes” &amp; ﬁ ＡＢ"),
-        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("“quotes” &amp; ﬁ \uff21", "“quotes” &amp; ﬁ \uff21"),
+        ("\u0645\u06cc\u200c\u062e\u0648", "\u0645\u06cc\u200c\u062e\u0648"),
         ("lost \ufffd", "lost \ufffd"),
         ("a\tb\r\nc", "a\tb\r\nc"),
     ],

@@ -46,8 +46,12 @@ def test_report_of_a_source(tmp_path: Path, recipe_with: Make, write_rows: Write
     assert report.sha256 == hashlib.sha256(content).hexdigest()
     assert report.bytes == len(content)
     assert (report.kind, report.format, report.name) == ("jsonl", "alpaca", "a.jsonl")
-    assert (report.rows, len(report.refused), report.blank, report.records) == (9, 1, 1, 11)
+    assert (report.part, report.path, report.compression) == ("train", ("data", "train", 0), None)
+    assert (report.rows, report.refused, report.blank, report.records) == (9, 1, 1, 11)
     assert report.columns == {"uid": 8, "clause": 9, "plain": 8, "document": 8, "late": 1}
+    assert report.types == {"clause": {"VARCHAR": 9}, "plain": {"VARCHAR": 8}}
+    assert report.first_lines == {"uid": 1, "clause": 1, "plain": 1, "document": 1, "late": 11}
+    prepared.close()
 
 
 def test_parts_count_rows_groups_and_characters(
@@ -95,7 +99,7 @@ def test_written_parts_read_back_as_examples(
 def test_conversations_keep_their_turns(
     kind: str, tmp_path: Path, recipe_with: Make, write_rows: Write
 ) -> None:
-    talk = [
+    talk: list[dict[str, Any]] = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "a\n'b' \"c\" ü"},
         {"role": "assistant", "content": "d"},
@@ -114,7 +118,7 @@ def test_null_and_other_values_of_columns(tmp_path: Path, recipe_with: Make) -> 
     (tmp_path / "a.jsonl").write_text(row)
     recipe = recipe_with(train=[{"path": "a.jsonl"}], split={"test": 0, "validation": 0})
     (example,) = read_examples(write(prepare(recipe, tmp_path), tmp_path / "data")["train"])
-    assert (example.prompt, example.completion) == ("7", "")
+    assert (example.prompt, example.completion, example.system) == ("7", "", None)
     assert example.columns == {
         "prompt": "7", "completion": "", "system": "", "a": "", "b": [1, {"c": True}], "d": False,
     }  # fmt: skip
@@ -149,8 +153,9 @@ def test_findings_hold_every_row(tmp_path: Path, recipe_with: Make, write_rows: 
             "check", "state", "id", "line", "source", "note",
         ]  # fmt: skip
         values = found.fetchall()
-    assert len(values) == 29
-    assert values[0] == ("duplicates", "error", "u0#2", 2, "a.jsonl", "same as u0")
+    duplicates = [row for row in values if row[0] == "duplicates"]
+    assert len(duplicates) == 29
+    assert duplicates[0] == ("duplicates", "error", "u0#2", 2, "a.jsonl", "same as u0")
     shown = json.loads(written["checks"].read_text("utf-8"))["findings"]
     assert next(f for f in shown if f["check"] == "duplicates")["rows"][0]["line"] == 2
 
@@ -184,8 +189,8 @@ ERRORS: dict[str, tuple[dict[str, Any], str, str]] = {
         "the columns: clause, document, plain, uid",
     ),
     "no format": (
-        {"train": [{"path": "a.jsonl"}]},
-        "the columns clause, document, plain, uid make no known format",
+        {"train": [{"path": "odd.jsonl"}]},
+        "the columns clause, plain make no known format",
         '"columns": {"prompt"',
     ),
     "group column": (
@@ -199,14 +204,32 @@ ERRORS: dict[str, tuple[dict[str, Any], str, str]] = {
         "JSON object",
     ),
     "only blank lines": ({"train": [{"path": "blank.jsonl"}]}, "blank.jsonl: no rows", ""),
-    "only a header": ({"train": [{"path": "header.csv"}]}, "header.csv: no rows", ""),
+    "column of a header": (
+        {"train": [{"path": "header.csv", "columns": {"prompt": "asked"}}]},
+        "header.csv: no column 'asked', which columns.prompt names",
+        "the columns: completion, prompt",
+    ),
 }
+
+
+def test_a_header_without_rows_is_no_error_of_reading(tmp_path: Path, recipe_with: Make) -> None:
+    (tmp_path / "a.csv").write_text("prompt,completion\n")
+    columns = {"prompt": "prompt", "completion": "completion"}
+    for mapped in ({}, {"columns": columns}):
+        prepared = prepare(recipe_with(train=[{"path": "a.csv", **mapped}]), tmp_path, "full")
+        states = {f.check: f.state for f in prepared.findings}
+        assert (states["malformed"], states["size"], states["test_part"]) == (
+            "pass", "error", "error",
+        )  # fmt: skip
+        assert read_examples(write(prepared, tmp_path / "data")["train"]) == []
+        prepared.close()
 
 
 @pytest.mark.parametrize("case", ERRORS)
 def test_errors(case: str, tmp_path: Path, recipe_with: Make, write_rows: Write) -> None:
     data, message, hint = ERRORS[case]
     write_rows(tmp_path / "a.jsonl", rows(5))
+    write_rows(tmp_path / "odd.jsonl", [{"clause": "c", "plain": "p"}])
     (tmp_path / "broken.jsonl").write_text("one\ntwo\n")
     (tmp_path / "blank.jsonl").write_text("\n \n")
     (tmp_path / "header.csv").write_text("prompt,completion\n")
@@ -235,8 +258,8 @@ def test_errors_of_all_sources_at_once(
 def test_column_that_comes_late_is_seen(
     tmp_path: Path, recipe_with: Make, write_rows: Write
 ) -> None:
-    """The first rows make no format, and the last brings a system message of its own."""
-    data = [{"prompt": f"p{n}"} for n in range(1500)]
+    """The first rows have no answer, and the last brings a system message of its own."""
+    data = [{"prompt": f"p{n}", "completion": None} for n in range(1500)]
     write_rows(tmp_path / "a.jsonl", [*data, {"prompt": "p", "completion": "c", "system": "s"}])
     recipe = recipe_with(
         train=[{"path": "a.jsonl"}],
@@ -244,7 +267,7 @@ def test_column_that_comes_late_is_seen(
         checks={"missing": {"error_above": None}},
     )
     prepared = prepare(recipe, tmp_path)
-    assert prepared.reports[0].columns == {"prompt": 1501, "completion": 1, "system": 1}
+    assert prepared.reports[0].columns == {"prompt": 1501, "completion": 1501, "system": 1}
     (last,) = read_examples(write(prepared, tmp_path / "data")["train"], ids=["a.jsonl:1501"])
     assert (last.completion, last.system) == ("c", "s")
 
