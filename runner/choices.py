@@ -45,7 +45,7 @@ def _method(format: Format, measures: Measures) -> Section:
     if format == "classification":
         rank, why = 8, "telling classes apart takes few directions: 4 to 8 is usual"
     elif rows < FEW:
-        rank, why = 8, f"{rows:,} rows teach a style or a format, not facts: 4 to 8 is usual"
+        rank, why = 8, f"{_rows(rows)} teach a style or a format, not facts: 4 to 8 is usual"
     elif rows < MANY:
         rank, why = 16, f"16 to 32 is usual, and {rows:,} rows do not fill more"
     else:
@@ -56,6 +56,10 @@ def _method(format: Format, measures: Measures) -> Section:
         values["dropout"] = 0
         reasons["dropout"] = f"{rows:,} rows are not learnt by heart in so few epochs"
     return "method", values, reasons
+
+
+def _rows(rows: int) -> str:
+    return f"{rows:,} row{'s' * (rows != 1)}"
 
 
 def _training(measures: Measures) -> Section:
@@ -70,7 +74,7 @@ def _training(measures: Measures) -> Section:
     )
     cut = "" if length >= long else "; longer ones are cut, as the check truncation tells"
     reasons = {
-        "epochs": f"{epochs} pass{'es' * (epochs != 1)} over {rows:,} rows; 1 to 3 are usual",
+        "epochs": f"{epochs} pass{'es' * (epochs != 1)} over {_rows(rows)}; 1 to 3 are usual",
         "max_length": f"about {usual:,} tokens hold 95% of the rows, {long:,} hold 99%"
         f" (estimated, bytes / {BYTES_PER_TOKEN}){cut}",
     }

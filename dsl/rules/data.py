@@ -151,13 +151,13 @@ def mix_leaves_room(recipe: Recipe, facts: Facts) -> Found:
         yield Problem(
             ("data", "mix"),
             f"the shares of data.mix add up to {total:g}: nothing is left for the task",
-            "lower them: 5 to 20 percent of general data keep a model from forgetting",
+            "lower them: 5 to 10 percent of general data keep a model from forgetting",
         )
     elif total > 0.5:
         yield Problem(
             ("data", "mix"),
             f"{total:.0%} of the training rows are general data",
-            "5 to 20 percent is usual; more leaves less of the task to learn",
+            "5 to 10 percent is usual; more leaves less of the task to learn",
             severity="warning",
         )
 

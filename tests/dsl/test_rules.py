@@ -216,7 +216,7 @@ CASES = [
          MIX, "nothing is left for the task", "lower them", {MIX: [{"path": "g", "share": 0.5}]},
          patch=False),
     Case("mix_leaves_room", {MIX: [{"path": "g", "share": 0.6}]}, MIX,
-         "60% of the training rows are general", "5 to 20 percent",
+         "60% of the training rows are general", "5 to 10 percent",
          {MIX: [{"path": "g", "share": 0.5}]}, severity="warning", patch=False),
     Case("split_leaves_training", {"data.split": {"validation": 0.3, "test": 0.4}}, "data.split",
          "take 70% of the rows", "0.05 and 0.15",
