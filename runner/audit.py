@@ -16,6 +16,7 @@ from runner.data.checks import Depth, Finding
 from runner.data.fix import CHANGES, Fixed, Judge, fix
 from runner.data.fixes import FIXES, Drop
 from runner.data.look import Asked
+from runner.data.scan import Tell
 from runner.new import draft
 from runner.probe import Surroundings
 from runner.propose import Proposal, home
@@ -66,6 +67,7 @@ def audit(
     asked: Asked,
     depth: Depth,
     mends: bool,
+    tell: Tell | None = None,
 ) -> Audit:
     """Reads and checks the data; with `mends` writes a cleaned copy of it.
 
@@ -76,7 +78,7 @@ def audit(
         found = read(file, sets, allowed, remote, RULES).valid()
     else:
         proposal, found = draft(file, asked, sets, remote)
-    with checked(found, depth) as prepared:
+    with checked(found, depth, tell) as prepared:
         fixed = None
         if mends:
             stem = proposal.name if proposal else file.stem

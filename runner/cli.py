@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -213,12 +213,22 @@ def check(
     if quick and mends:
         raise click.UsageError("--fix needs every check: leave --quick out")
     asked = Asked(query, _columns(columns))
-    found = audit(recipe, sets, allowed, remote, asked, "quick" if quick else "full", mends)
+    depth: Literal["quick", "full"] = "quick" if quick else "full"
+    try:
+        found = audit(recipe, sets, allowed, remote, asked, depth, mends, _status)
+    finally:
+        _status("")
     if as_json:
         _print_json(to_json(found.findings) | found.to_json())
     else:
         click.echo("\n".join(found.lines(sys.stdout.isatty())))
     raise SystemExit(DataError.exit_status if failed(found.findings) else 0)
+
+
+def _status(text: str) -> None:
+    """One line on a terminal that the next one replaces."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[2K{text}", nl=False, err=True)
 
 
 @main.command()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runner.data.checks import Depth
     from runner.data.checks.tokens import Encoder
     from runner.data.prepare import Prepared
+    from runner.data.scan import Tell
 
 PACKAGES = (
     "torch", "transformers", "tokenizers", "trl", "peft", "bitsandbytes", "datasets", "duckdb",
@@ -73,17 +74,22 @@ def glance(recipe: Recipe, around: Surroundings) -> tuple[Facts, list[Problem]]:
 
 
 def survey(
-    recipe: Recipe, around: Surroundings, known: Facts, depth: Depth = "quick"
+    recipe: Recipe,
+    around: Surroundings,
+    known: Facts,
+    depth: Depth = "quick",
+    tell: Tell | None = None,
 ) -> tuple[Facts, Prepared, Located, list[Problem]]:
     """Facts for `plan` and `run`: all rows are read, split and checked; the base is located.
 
     Raises DataError where a source cannot be read at all. The caller closes what it gets.
     """
     from runner.data.prepare import prepare
+    from runner.data.scan import silent
 
     located = locate(recipe.model.base, recipe.model.revision, around.folder)
     encoder = _encoder(recipe, located) if depth == "full" else None
-    prepared = prepare(recipe, around.folder, depth, encoder)
+    prepared = prepare(recipe, around.folder, depth, encoder, tell or silent)
     facts = replace(
         known,
         model=located.model,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from runner.bases import Located
     from runner.data.checks import Depth
     from runner.data.prepare import Prepared
+    from runner.data.scan import Tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,7 @@ def planned(found: Read, depth: Depth = "quick") -> Iterator[Planned]:
     from dsl.compile import compile
 
     assert found.recipe is not None
-    facts, prepared, located, problems = survey(
-        found.recipe, found.around, found.facts, depth
-    )
+    facts, prepared, located, problems = survey(found.recipe, found.around, found.facts, depth)
     try:
         problems += check(found.recipe, facts)
         located_problems = tuple(locate(problems, found.source))
@@ -117,13 +116,13 @@ def planned(found: Read, depth: Depth = "quick") -> Iterator[Planned]:
 
 
 @contextmanager
-def checked(found: Read, depth: Depth = "full") -> Iterator[Prepared]:
+def checked(found: Read, depth: Depth = "full", tell: Tell | None = None) -> Iterator[Prepared]:
     """Reads and checks all data, also rows that no objective learns from yet.
 
     `found` is judged by RULES. Raises InvalidRecipe, DataError.
     """
     assert found.recipe is not None
-    facts, prepared, _, _ = survey(found.recipe, found.around, found.facts, depth)
+    facts, prepared, _, _ = survey(found.recipe, found.around, found.facts, depth, tell)
     try:
         problems = tuple(locate(check(found.recipe, facts, RULES), found.source))
         if errors(problems):

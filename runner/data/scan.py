@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -37,6 +37,13 @@ OPENING = 40  # characters
 # a row without a prompt differs from others by its answer; no normalised text begins with a blank
 ASKED = "case when blank_prompt then completion else prompt end"
 PROMPT_KEY = "md5_number(case when blank_prompt then ' ' || asked else asked end)"
+
+
+Tell = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Tells nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,7 @@ class SourceReport:
     format: Format
     evidence: str
     file: Path
+    state: tuple[int, int]  # of the file when it was read: size, time of change
     bytes: int
     rows: int
     refused: int
@@ -117,8 +125,17 @@ class SourceReport:
 
     @property
     def sha256(self) -> str:
-        """Of the file. Computed when it is asked for: about a second a gigabyte."""
-        return _sha256(self.file, self.file.stat().st_mtime_ns)
+        """Of the bytes that were read. Computed when it is asked for: a second a gigabyte or two.
+
+        Raises DataError where the file is another one by now.
+        """
+        try:
+            known = _sha256(self.file, self.state)
+            if _state(self.file) == self.state:
+                return known
+        except OSError:
+            pass
+        raise DataError(f"{self.name}: the file changed while it was read", "start again")
 
     @property
     def records(self) -> int:
@@ -130,8 +147,10 @@ def scan(
     sources: Sequence[tuple[RecipePath, str, Source]],
     base: Path,
     group_by: str | None,
+    tell: Tell = silent,
 ) -> tuple[Rows, tuple[SourceReport, ...]]:
-    """Fills the table `features` from all sources. Paths are relative to `base`.
+    """Fills the table `features` from all sources. Paths are relative to `base`. `tell` hears the
+    name of each file.
 
     Raises one DataError that names every source that cannot be read.
     """
@@ -141,6 +160,7 @@ def scan(
     for path, part, source in sources:
         try:
             for file in files.open_source(source, base):
+                tell(f"reading {file.name}")
                 made = Opened(len(opened), path, part, source, file, _detect(file, source))
                 reports.append(_scan_one(connection, made, group_by))
                 opened.append(made)
@@ -156,6 +176,7 @@ def scan(
 
 def _scan_one(connection: DuckDBPyConnection, opened: Opened, group_by: str | None) -> SourceReport:
     file, table = opened.file, f"lines_{opened.index}"
+    state = _state(file.path)
     files.relate(connection, table, file)
     features = _features(opened.index, opened.part, opened.rows(group_by, table))
     connection.execute(features).fetchall()
@@ -168,7 +189,7 @@ def _scan_one(connection: DuckDBPyConnection, opened: Opened, group_by: str | No
     ).fetchall()[0]
     return SourceReport(
         opened.path, opened.part, file.name, file.kind, file.compression,
-        opened.found.format, opened.found.evidence, file.path, file.path.stat().st_size,
+        opened.found.format, opened.found.evidence, file.path, state, state[0],
         rows, refused, blank, census.columns, census.types, census.first_lines,
     )  # fmt: skip
 
@@ -361,7 +382,12 @@ def _together(failed: Sequence[tuple[RecipePath, DataError]]) -> DataError:
     return DataError(f"{len(failed)} data sources cannot be used:\n{numbered}")
 
 
+def _state(path: Path) -> tuple[int, int]:
+    there = path.stat()
+    return there.st_size, there.st_mtime_ns
+
+
 @cache
-def _sha256(path: Path, changed: int) -> str:
+def _sha256(path: Path, state: tuple[int, int]) -> str:
     with path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -94,4 +94,6 @@ def _run(read: Read, name: str, check: Check, depth: Depth) -> Finding:
         return check.said.silent("off", "switched off in the recipe")
     if check.deep and depth == "quick":
         return check.said.silent("not_run", "reads all texts: 'recipe check' and 'recipe run' do")
+    if check.deep:
+        read.tell(f"checking {name}")
     return check.run(read, limits)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dsl.facts import PartFacts
 from dsl.recipe import Data
 from dsl.thresholds import ShareCheck
-from runner.data.scan import Rows, SourceReport
+from runner.data.scan import Rows, SourceReport, Tell, silent
 from runner.data.split import Placed
 from runner.data.tables import one
 
@@ -68,6 +68,7 @@ class Read:
     placed: Placed
     parts: dict[str, PartFacts]
     encoder: Encoder | None = None  # where the model's tokenizer is at hand
+    tell: Tell = silent  # told what is being done, for a terminal
     languages: dict[str, int] = field(default_factory=dict)  # told by the check of that name
     done: set[str] = field(default_factory=set)  # passes over the texts that serve several checks
 

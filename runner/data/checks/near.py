@@ -5,11 +5,14 @@ Exact duplicates are left out beforehand; every pair that counts was compared in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from dsl.thresholds import NearLeakageCheck, ShareCheck, SimilarityCheck
-from runner.data.checks.finding import Finding, Read, Said, percent
+from runner.data.checks.finding import Finding, How, Read, Said, percent
+
+if TYPE_CHECKING:
+    from runner.data.near.ngrams import Overlap
 
 NEAR_DUPLICATES = Said(
     "near_duplicates",
@@ -24,30 +27,46 @@ NEAR_LEAKAGE = Said(
 )
 LINE_BITS = 40  # a key is the index of the file, then the line
 KEY = f"(source::bigint << {LINE_BITS}) + line"
-BATCH_ROWS = 1 << 13
+HELD_ROWS = 10_000  # whose runs of words are looked for in the training rows
+HELD_OUT = "part in ('validation', 'test')"
 SHARED_RUNS = 0.5  # of an answer's runs of words, from where on they count
 
 
 def compare_rows(read: Read) -> None:
-    """Fills `near_pairs` (one_source, one_line, source, line, similarity): one stands before."""
+    """Fills `near_pairs` (one_source, one_line, source, line, similarity): one stands before;
+    and `near_runs` (source, line, share): held-out rows whose answer stands in pieces in training
+    rows, by the share of its runs of words."""
     if "near" in read.done:
         return
     read.done.add("near")
-    from runner.data.near.find import near_duplicates as find
+    from runner.data.near.find import look, near_duplicates
 
     asked = read.data.checks
     bounds = [limits.similarity for limits in [asked.near_duplicates] if limits]
     bounds += [limits.warn_similarity for limits in [asked.near_leakage] if limits]
     read.connection.execute(
-        "create table unique_rows as select first[1] as source, first[2] as line from ("
-        " select min((source, line)) as first from placed where copy = 0 group by pair_hash)"
+        "create table unique_rows as select first[1] as source, first[2] as line, training from ("
+        " select min((source, line)) as first, bool_or(part = 'train') as training"
+        " from placed where copy = 0 group by pair_hash)"
     ).fetchall()
-    rows = read.rows.select("prompt, completion", "select source, line from unique_rows")
-    near = find(
-        read.connection,
-        f"select {KEY} as key, prompt, completion from ({rows})",
-        min(bounds),
+    texts = read.rows.select("prompt, completion")
+    rows = (
+        f"select {KEY} as key, prompt, completion, training from ({texts})"
+        " join unique_rows using (source, line)"
     )
+    ngram = asked.near_leakage.ngram if asked.near_leakage else None
+    if ngram is None:
+        near = near_duplicates(read.connection, rows, min(bounds))
+    else:
+        # a sample, if they are many; the same in every run
+        hits = (
+            f"select source, line from placed where copy = 0 and {HELD_OUT}"
+            f" order by hash(source, line), source, line limit {HELD_ROWS}"
+        )
+        texts = read.rows.select("prompt, completion", hits)
+        held_out = f"select {KEY} as key, prompt, completion from ({texts})"
+        near, overlaps = look(read.connection, rows, min(bounds), held_out, ngram)
+        _keep_runs(read, overlaps)
     listed = [(p.first, p.second, min(p.prompt, p.completion)) for p in near.pairs]
     columns = [list(column) for column in zip(*listed, strict=True)] or [[], [], []]
     one, other = (f"{key} >> {LINE_BITS}, {key} % (1::bigint << {LINE_BITS})" for key in ("a", "b"))
@@ -101,9 +120,15 @@ def near_leakage(read: Read, limits: NearLeakageCheck) -> Finding:
         "printf('%.2f like %s in %s', similarity, twin, place)",
         "similarity desc,",
     )
+    held = read.count(f"select count(*) from placed where copy = 0 and {HELD_OUT}")
+    remarks: list[str] = []
+    how: How = "estimated"
     if limits.ngram is not None:
         _note_runs(read, limits.ngram)
-    total = read.count("select count(*) from placed where part in ('validation', 'test')")
+        if held > HELD_ROWS:
+            how = "sampled"
+            remarks = [f"runs of words were looked for of {HELD_ROWS:,} of {held:,} rows"]
+    total = read.count(f"select count(*) from placed where {HELD_OUT}")
     grave = read.count(
         "select count(*) from found where check_name = 'near_leakage'"
         f" and try_cast(split_part(note, ' ', 1) as double) >= {limits.error_similarity}"
@@ -112,32 +137,38 @@ def near_leakage(read: Read, limits: NearLeakageCheck) -> Finding:
     warned = ShareCheck(limits.warn_above, None)
     if limits.error_above is not None and total and grave / total > limits.error_above:
         warned = ShareCheck(limits.warn_above, 0.0)
-    remark = f"{grave:,} of them from {percent(limits.error_similarity)} on"
-    return NEAR_LEAKAGE.share(read, warned, total, "held-out rows", hint, "estimated", remark)
+    remarks.insert(0, f"{grave:,} of them from {percent(limits.error_similarity)} on")
+    return NEAR_LEAKAGE.share(read, warned, total, "held-out rows", hint, how, "; ".join(remarks))
+
+
+def _keep_runs(read: Read, overlaps: Iterable[Overlap]) -> None:
+    shares = [
+        (overlap.key, share)
+        for overlap in overlaps
+        if overlap.completion_ngrams
+        and (share := overlap.completion_shared / overlap.completion_ngrams) >= SHARED_RUNS
+    ]
+    columns = [list(column) for column in zip(*shares, strict=True)] or [[], []]
+    read.connection.execute(
+        f"create table near_runs as select key >> {LINE_BITS} as source,"
+        f" key % (1::bigint << {LINE_BITS}) as line, share"
+        " from (select unnest(?::bigint[]) as key, unnest(?::double[]) as share)",
+        columns,
+    ).fetchall()
 
 
 def _note_runs(read: Read, length: int) -> None:
     """Adds held-out rows whose answer stands in pieces in training rows."""
-    from runner.data.near.ngrams import shared_ngrams
-
-    def batches(which: str) -> Iterator[Any]:
-        hits = f"select source, line from placed where copy = 0 and {which}"
-        texts = read.rows.select("prompt, completion", hits)
-        query = f"select {KEY} as key, prompt, completion from ({texts})"
-        yield from read.connection.sql(query).to_arrow_reader(BATCH_ROWS)
-
-    held_out, training = batches("part <> 'train'"), batches("part = 'train'")
+    found = read.connection.execute("from near_runs").fetchall()
     read.add_rows(
         "near_leakage",
         [
             (
-                overlap.key >> LINE_BITS,
-                overlap.key % (1 << LINE_BITS),
+                source,
+                line,
                 f"{percent(share)} of its answer's runs of {length} words stand in training rows",
             )
-            for overlap in shared_ngrams(held_out, training, length)
-            if overlap.completion_ngrams
-            and (share := overlap.completion_shared / overlap.completion_ngrams) >= SHARED_RUNS
+            for source, line, share in found
         ],
     )
     read.connection.execute(  # a row that is nearly another one is told once

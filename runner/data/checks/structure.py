@@ -25,7 +25,7 @@ TOOL_CALLS = Said(
     "or a result without its call",
 )
 SIZE = Said("size", "rows of the training part without data.mix")
-TEST_PART = Said("test_part", "rows of the test part")
+TEST_PART = Said("test_part", "rows of the test part, of all rows without data.mix")
 MIX_SHARE = Said("mix_share", "share of data.mix in the training part, where declared")
 
 
@@ -113,7 +113,8 @@ def size(read: Read, limits: SizeCheck) -> Finding:
 
 
 def test_part(read: Read, limits: HeldOutCheck) -> Finding:
-    rows, total = read.parts["test"].rows, sum(part.rows for part in read.parts.values())
+    rows = read.parts["test"].rows
+    total = read.count("select count(*) from placed where not general")
     share = rows / total if total else 0.0
     bounds = (
         (limits.error_below, "error below {} rows"),

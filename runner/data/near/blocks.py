@@ -5,28 +5,50 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from runner.data.near.words import Indices
+import numpy as np
 
+from runner.data.near.words import Flags, Indices, Words, words
+
+SIDES = ("prompt", "completion")
+TRAINING = "training"
 BLOCK_ROWS = 1 << 9
 THREADS = 2  # numpy gives the interpreter's lock away only in part: more would not pay
 
 T = TypeVar("T")
 
 
-def blocks(batches: Iterable[Any], work: Callable[[Any], T]) -> Iterator[tuple[Indices, T]]:
-    """The keys of every block (column key) and what `work` makes of the block, in order; only a
-    few blocks are held at a time."""
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A few rows. keys: (rows,). training: (rows,) whether it is a training row, None if all are.
+    words: of their prompts and completions, text `len(SIDES) * row + side`."""
+
+    keys: Indices
+    training: Flags | None
+    words: Words
+
+
+def blocks(batches: Iterable[Any], work: Callable[[Block], T]) -> Iterator[T]:
+    """What `work` makes of every block of rows, in order; only a few blocks are held at a time.
+
+    Batches have the columns key, prompt and completion, and may have the column training.
+    """
+
+    def read(rows: Any) -> T:
+        keys = rows.column("key").to_numpy(zero_copy_only=False).astype(np.int64)
+        training = None
+        if TRAINING in rows.schema.names:
+            training = rows.column(TRAINING).to_numpy(zero_copy_only=False)
+        return work(Block(keys, training, words(*(rows.column(side) for side in SIDES))))
+
     with ThreadPoolExecutor(THREADS) as pool:
-        waiting: deque[tuple[Indices, Future[T]]] = deque()
+        waiting: deque[Future[T]] = deque()
         for batch in batches:
             for start in range(0, batch.num_rows, BLOCK_ROWS):
-                block = batch.slice(start, BLOCK_ROWS)
-                keys = block.column("key").to_numpy(zero_copy_only=False)
-                waiting.append((keys.astype("int64"), pool.submit(work, block)))
+                waiting.append(pool.submit(read, batch.slice(start, BLOCK_ROWS)))
                 if len(waiting) > 4 * THREADS:
-                    done, result = waiting.popleft()
-                    yield done, result.result()
-        for done, result in waiting:
-            yield done, result.result()
+                    yield waiting.popleft().result()
+        for future in waiting:
+            yield future.result()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from runner.data.near.blocks import THREADS
-from runner.data.near.sketch import EMPTY, SIDES, SLOTS, U32, Sketches
+from runner.data.near.blocks import SIDES, THREADS
+from runner.data.near.sketch import EMPTY, SLOTS, U32, Sketches
 from runner.data.near.words import HALF, U8, U64, Indices
 
 # A shingle pairs all rows that share it if they are no more than this: the first number with
@@ -25,15 +26,15 @@ COMMON_SHARE = 0.4  # ... that is like it by such a share of common ones, on eit
 NEIGHBOURS = 16  # that such a row is paired with, in each of the orders by min-hash
 ODD = (np.uint32(0x9E3779B1), np.uint32(0x85EBCA77))
 
-LEAST_BITS = np.uint8(4)
-LEAST_BITS_OF_CHANCE = np.uint8(3)
-LEAST_COMMON = np.uint16(8)  # one shingle of so many must be common to two like rows
+LEAST_BITS = np.uint8(7)  # one bit of so many must be common to two like rows ...
+LEAST_COMMON = np.uint16(16)  # ... and one shingle of so many
 FEW = 8  # shingles of a text so brief that a changed letter may leave none in common
 
 PART_ENTRIES = 1 << 25  # sorted at a time: 256 MB
 SLICE_ENTRIES = 1 << 19
 BLOCK_ENTRIES = 1 << 17
 BLOCK_ROWS = 1 << 12
+BLOCK_PAIRS = 1 << 14
 LAST = np.uint32(0xFFFFFFFF)
 NO_PAIRS = np.empty(0, np.uint64)
 
@@ -77,48 +78,42 @@ def candidates(sketches: Sketches, limit: int | None = None) -> Candidates:
         limit = PAIRS_LOOKED_AT + PAIRS_LOOKED_AT_A_ROW * len(sketches)
     with ThreadPoolExecutor(THREADS) as pool:
         sizes = _by_rows(_sizes, shingles, pool)
-        bits = np.ascontiguousarray(_by_rows(_bits, shingles, pool).transpose(1, 2, 0))
-        pairs, crowded = _sharing(shingles, sizes, bits, limit, pool)
+        pairs, crowded = _sharing(shingles, sizes, limit, pool)
         if len(crowded):
-            hashes = _by_rows(_least, shingles, pool)
-            neighbours = [
-                _promising(near, bits[0], LEAST_BITS)
-                for order in hashes.T
-                for near in _neighbours(order, crowded)
-            ]
-            pairs = np.concatenate([pairs, *neighbours])
-            pairs.sort()
-            pairs = pairs[np.append(True, pairs[1:] != pairs[:-1])[: len(pairs)]]
-        pairs = _by_rows(lambda block: _alike(block, shingles, sizes), pairs, pool)
-    first, second = _rows(pairs)
+            for order in _by_rows(_least, shingles, pool).T:
+                pairs += _neighbours(order, crowded)
+        bits = _by_rows(_bits, shingles, pool)
+        counts = _counted(bits)
+        distinct = _distinct(pairs)
+
+        def alike(start: int) -> U64:
+            near = _promising(distinct[start : start + BLOCK_PAIRS], bits, counts)
+            return _alike(near, shingles, sizes)
+
+        found = np.concatenate([NO_PAIRS, *pool.map(alike, range(0, len(distinct), BLOCK_PAIRS))])
+    first, second = _rows(found)
     return Candidates(sketches.keys[first], sketches.keys[second], len(crowded))
 
 
 # ---------------------------------------------------------------- rare shingles
 
 
-def _sharing(
-    shingles: U32, sizes: U8, bits: U64, limit: int, pool: Executor
-) -> tuple[U64, Indices]:
-    """Distinct promising pairs of rows that share rare shingles, and the crowded rows."""
+def _sharing(shingles: U32, sizes: U8, limit: int, pool: Executor) -> tuple[list[U64], Indices]:
+    """Pairs of rows that share rare shingles, once for each, and the crowded rows."""
     rare = np.zeros(len(shingles), np.uint8)
     common = np.zeros(sizes.size, np.uint8)
     found = [NO_PAIRS]
     most = 0
     for entries, parts in _sorted_parts(shingles):
         most = most or _most_rows(entries, limit // parts)
-
-        def shared(entries: U64, most: int = most) -> _Shared:
-            return _shared(entries, most, bits[0])
-
-        for result in pool.map(shared, _slices(entries)):
+        for result in pool.map(partial(_shared, most=most), _slices(entries)):
             found.append(result.pairs)
             np.add.at(rare, result.rare, np.uint8(1))
             np.add.at(common, result.common, np.uint8(1))
         del entries
     crowds = (common.reshape(sizes.shape) >= np.maximum(COMMON_SHARE * sizes, 1)) | (sizes == 0)
     crowded = np.flatnonzero((rare < FEW_RARE) & crowds.all(axis=1) & sizes.any(axis=1))
-    return _distinct(np.concatenate(found), bits), crowded
+    return found, crowded
 
 
 def _sorted_parts(shingles: U32) -> Iterator[tuple[U64, int]]:
@@ -168,15 +163,14 @@ def _counts(values: U64) -> Indices:
     return np.diff(edges, prepend=0, append=len(values))
 
 
-def _shared(entries: U64, most: int, bits: U64) -> _Shared:
+def _shared(entries: U64, most: int) -> _Shared:
     values = entries >> HALF
     sides = _low(entries) // SLOTS
     counts = _counts(values)
     is_rare = np.repeat((counts > 1) & (counts <= most), counts)
     is_common = np.repeat(counts > most, counts)
     values, row = values[is_rare], sides[is_rare] // len(SIDES)
-    paired = [_promising(pairs, bits, LEAST_BITS) for pairs in _paired(values, row)]
-    pairs = np.concatenate([NO_PAIRS, *paired])
+    pairs = np.concatenate([NO_PAIRS, *_paired(values, row)])
     return _Shared(pairs, row.astype(np.uint32), sides[is_common].astype(np.uint32))
 
 
@@ -207,16 +201,14 @@ def _rows(pairs: U64) -> tuple[Indices, Indices]:
     return (pairs >> HALF).view(np.int64), _low(pairs)
 
 
-def _distinct(pairs: U64, bits: U64) -> U64:
-    """Each pair once, if the second bits speak for it, too; of two rows that share one rare
-    shingle, which mostly is by chance, only if all speak for it more clearly."""
+def _distinct(found: list[U64]) -> U64:
+    """Each pair once; empties the list, for memory's sake."""
+    pairs = np.concatenate(found)
+    found.clear()
     pairs.sort()
-    ends = np.append(np.flatnonzero(pairs[1:] != pairs[:-1]), len(pairs) - 1)[: len(pairs)]
-    often = np.diff(ends, prepend=-1) > 1
-    pairs = pairs[ends]
-    once = _promising(pairs[~often], bits[0], LEAST_BITS_OF_CHANCE)
-    once = _promising(once, bits[1], LEAST_BITS_OF_CHANCE)
-    return np.concatenate([_promising(pairs[often], bits[1], LEAST_BITS), once])
+    fresh = np.ones(len(pairs), np.bool_)
+    np.not_equal(pairs[1:], pairs[:-1], out=fresh[1:])
+    return pairs[np.flatnonzero(fresh)]
 
 
 # ---------------------------------------------------------------- crowded rows
@@ -252,26 +244,31 @@ def _sizes(shingles: U32) -> U8:
 
 
 def _bits(shingles: U32) -> U64:
-    """(rows, 2, sides): a side's shingles as a set of 64 bits, in two ways."""
+    """(rows, 2 * sides): the shingles of a side as a set of 128 bits."""
     sides = shingles.reshape(len(shingles), len(SIDES), SLOTS)
-    sets = []
-    for shift in (26, 20):
-        bits = np.uint64(1) << ((sides >> np.uint32(shift)) & np.uint32(63)).astype(np.uint64)
-        sets.append(np.bitwise_or.reduce(np.where(sides == EMPTY, np.uint64(0), bits), axis=2))
-    return np.stack(sets, axis=1)
+    bits = np.uint64(1) << (sides >> np.uint32(26)).astype(np.uint64)
+    bits[sides == EMPTY] = 0
+    upper = (sides & np.uint32(1 << 25)) != 0
+    halves = [
+        np.bitwise_or.reduce(np.where(half, bits, np.uint64(0)), axis=2) for half in (upper, ~upper)
+    ]
+    return np.concatenate(halves, axis=1)
 
 
-def _promising(pairs: U64, bits: U64, one_in: np.uint8) -> U64:
-    """Pairs that may share one in so many shingles, by the bits that stand for them: (sides,
-    rows). Sets of 64 bits overlap by chance, so this only saves looking closer."""
+def _counted(bits: U64) -> U8:
+    """(rows,): the bits that are set; of no more than 2 * SLOTS."""
+    ones = np.bitwise_count(bits).view(np.uint32).reshape(-1)
+    # The uppermost byte of the product is the sum of the four.
+    return ((ones * np.uint32(0x01010101)) >> np.uint32(24)).astype(np.uint8)
+
+
+def _promising(pairs: U64, bits: U64, counts: U8) -> U64:
+    """Pairs that may share enough shingles, by the bits that stand for them. Two sets overlap by
+    an eighth by chance, so this only saves looking closer."""
     first, second = _rows(pairs)
-    both = np.zeros(len(pairs), np.uint8)
-    least = np.zeros(len(pairs), np.uint8)
-    for side in bits:
-        one, other = side[first], side[second]
-        both += np.bitwise_count(one & other)
-        least += np.minimum(np.bitwise_count(one), np.bitwise_count(other))
-    return pairs[np.flatnonzero(both * one_in >= least)]
+    both = _counted(bits.take(first, axis=0) & bits.take(second, axis=0))
+    least = np.minimum(counts.take(first), counts.take(second))
+    return pairs[np.flatnonzero(both * LEAST_BITS >= least)]
 
 
 def _alike(pairs: U64, shingles: U32, sizes: U8) -> U64:

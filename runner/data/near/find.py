@@ -6,11 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from runner.data.formats import normalised_sql
-from runner.data.near.candidates import candidates
-from runner.data.near.sketch import sketch
-from runner.data.near.verify import Pair, verify
+import numpy as np
 
+from runner.data.formats import normalised_sql
+from runner.data.near.blocks import TRAINING, Block, blocks
+from runner.data.near.candidates import candidates
+from runner.data.near.ngrams import Overlap, hits, hold, overlaps
+from runner.data.near.sketch import Sketches, joined, sketch, sketched
+from runner.data.near.verify import Pair, verify
+from runner.data.near.words import Indices
+
+COLUMNS = "key, prompt, completion"
 BATCH_ROWS = 1 << 13
 CANDIDATES = "near_candidates"
 TEXTS = "near_texts"
@@ -35,9 +41,35 @@ def near_duplicates(connection: Any, rows: str, threshold: float) -> Near:
     Exact duplicates are for the caller to leave out. Reads the relation twice, and makes and
     drops the temporary tables near_candidates and near_texts.
     """
-    sketches = sketch(_batches(connection, f"select key, prompt, completion from ({rows})"))
+    sketches = sketch(_batches(connection, f"select {COLUMNS} from ({rows})"))
+    return _near(connection, rows, threshold, sketches)
+
+
+def look(
+    connection: Any, rows: str, threshold: float, held_out: str, n: int
+) -> tuple[Near, tuple[Overlap, ...]]:
+    """near_duplicates of `rows` and shared_ngrams of `held_out` with the training rows among
+    them, for little more than the first alone: words are made once for both.
+
+    `rows` has one column more: training BOOLEAN. held_out: SQL of the same columns as there.
+    """
+    held = hold(_batches(connection, f"select {COLUMNS} from ({held_out})"), n)
+    sketches: list[Sketches] = []
+    found: list[Indices] = []
+
+    def read(block: Block) -> tuple[Sketches, Indices]:
+        return sketched(block), hits(block, held)
+
+    query = f"select {COLUMNS}, {TRAINING} from ({rows})"
+    for block_sketches, block_hits in blocks(_batches(connection, query), read):
+        sketches.append(block_sketches)
+        found.append(np.unique(block_hits))
+    shared = tuple(overlaps(held, found))
+    return _near(connection, rows, threshold, joined(sketches)), shared
+
+
+def _near(connection: Any, rows: str, threshold: float, sketches: Sketches) -> Near:
     found = candidates(sketches)
-    del sketches
     connection.register("near_candidates_arrow", found.table())
     connection.execute(f"create or replace temp table {CANDIDATES} as from near_candidates_arrow")
     connection.unregister("near_candidates_arrow")
@@ -47,13 +79,13 @@ def near_duplicates(connection: Any, rows: str, threshold: float) -> Near:
         f"coalesce({normalised_sql('completion')}, '') as completion from ({rows}) "
         f"where key in (select first from {CANDIDATES} union select second from {CANDIDATES})"
     )
-    pairs = tuple(sorted(verify(_joined(connection), threshold), key=_place))
+    pairs = tuple(sorted(verify(_paired(connection), threshold), key=_place))
     connection.execute(f"drop table {TEXTS}; drop table {CANDIDATES}")
     how: Literal["exact", "estimated"] = "estimated" if found.crowded else "exact"
     return Near(pairs, how, found.crowded, len(found.first))
 
 
-def _joined(connection: Any) -> Iterator[Any]:
+def _paired(connection: Any) -> Iterator[Any]:
     return _batches(
         connection,
         "select first, second, one.prompt as first_prompt, other.prompt as second_prompt, "

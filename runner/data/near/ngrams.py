@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from runner.data.near.blocks import blocks
-from runner.data.near.words import GOLDEN, U8, U64, Indices, scrambled, words
+from runner.data.near.blocks import SIDES, Block, blocks
+from runner.data.near.words import GOLDEN, U8, U64, Flags, Indices, Words
 
-SIDES = ("prompt", "completion")
-BITS_A_HASH = 16  # of the filter that is asked first: one wrong yes in sixteen
+BITS_A_HASH = 8  # of the filter that is asked first, at least: one wrong yes in eight or more
+TOP_BITS = np.uint64(64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,21 @@ class Overlap:
 
 
 @dataclass(frozen=True, slots=True)
-class _HeldOut:
-    """keys: (rows,). counts: (rows, sides) n-grams of each side. known: the distinct n-grams,
-    sorted. places: the place in `known` of every n-gram, row by row, side by side."""
+class HeldOut:
+    """keys: (rows,). counts: (rows, sides) n-grams of each side. places: the place in `known` of
+    every n-gram, row by row, side by side. known: the distinct n-grams, sorted, and behind them
+    as many of the greatest number as are compared at once. begins: the place in `known` of the
+    first with such leading bits; most: how many have the same ones at most. asked: a bit is set
+    for each n-gram, by its leading bits and its last three."""
 
+    n: int
     keys: Indices
     counts: Indices
-    known: U64
     places: Indices
+    known: U64
+    begins: Indices
+    most: int
+    asked: U8
 
 
 def shared_ngrams(
@@ -47,17 +54,65 @@ def shared_ngrams(
     Both are Arrow record batches with the columns key, prompt and completion; the held-out ones
     are read to their end before the others are begun, so generators may share a connection.
     Words are runs of letters and digits in lower case, single characters in scripts without
-    blanks. Held are 18 bytes for each n-gram of the held-out rows, nothing of the training rows.
+    blanks. Held are 30 bytes for each n-gram of the held-out rows, nothing of the training rows.
     n = 13 is the length by which Brown et al. (2020, appendix C) tell contamination from chance.
     """
-    held = _held_out(held_out, n)
-    asked = _filter(held.known)
-    found = np.zeros(len(held.known), np.bool_)
-    for _, hits in blocks(training, partial(_hits, n=n, asked=asked, known=held.known)):
-        found[hits] = True
-    shared = np.concatenate([[0], np.cumsum(found[held.places])])
+    held = hold(held_out, n)
+    return overlaps(held, blocks(training, partial(hits, held=held)))
+
+
+def hold(batches: Iterable[Any], n: int) -> HeldOut:
+    """The n-grams of held-out rows, to be looked for in training rows."""
+    keys = [np.empty(0, np.int64)]
+    counts = [np.empty(0, np.int64)]
+    grams = [np.empty(0, np.uint64)]
+    for block_keys, block_counts, block_grams in blocks(batches, partial(_listed, n=n)):
+        keys.append(block_keys)
+        counts.append(block_counts)
+        grams.append(block_grams)
+    known, places = np.unique(np.concatenate(grams), return_inverse=True)
+    bits = max(len(known) * BITS_A_HASH - 1, 63).bit_length()
+    leading = (known >> (TOP_BITS - np.uint64(bits - 3))).view(np.int64)
+    asked = np.zeros(1 << (bits - 3), np.uint8)
+    np.bitwise_or.at(asked, leading, np.uint8(1) << _last(known))
+    sizes = np.bincount(leading, minlength=len(asked))
+    most = int(sizes.max())
+    return HeldOut(
+        n=n,
+        keys=np.concatenate(keys),
+        counts=np.concatenate(counts).reshape(-1, len(SIDES)),
+        places=places,
+        known=np.append(known, np.full(most + 1, ~np.uint64(0))),
+        begins=np.cumsum(sizes) - sizes,
+        most=most,
+        asked=asked,
+    )
+
+
+def hits(block: Block, held: HeldOut) -> Indices:
+    """The places in `held.known` of n-grams of the block's training rows."""
+    grams = _grams(block.words, held.n)
+    shift = TOP_BITS - np.uint64(len(held.asked).bit_length() - 1)
+    asked = held.asked.take((grams >> shift).view(np.int64), mode="clip")
+    asked >>= _last(grams)
+    asked &= np.uint8(1)
+    at = np.flatnonzero(asked.view(np.bool_))
+    found = grams[at]
+    places = held.begins[(found >> shift).view(np.int64)]
+    for _ in range(held.most):
+        places += held.known[places] < found
+    equal = np.flatnonzero(held.known[places] == found)
+    return places[equal][_inside(block, at[equal], held.n)]
+
+
+def overlaps(held: HeldOut, found: Iterable[Indices]) -> Iterator[Overlap]:
+    """What was held and found, row by row."""
+    shared = np.zeros(len(held.known), np.bool_)
+    for places in found:
+        shared[places] = True
     ends = np.cumsum(held.counts.reshape(-1))
-    of_side = (shared[ends] - shared[ends - held.counts.reshape(-1)]).reshape(-1, len(SIDES))
+    before = np.concatenate([[0], np.cumsum(shared[held.places])])
+    of_side = (before[ends] - before[ends - held.counts.reshape(-1)]).reshape(-1, len(SIDES))
     for row in np.flatnonzero(of_side.any(axis=1)):
         (prompts, completions), (in_prompt, in_completion) = held.counts[row], of_side[row]
         yield Overlap(
@@ -65,64 +120,46 @@ def shared_ngrams(
         )
 
 
-def _held_out(batches: Iterable[Any], n: int) -> _HeldOut:
-    keys = [np.empty(0, np.int64)]
-    counts = [np.empty((0, len(SIDES)), np.int64)]
-    grams = [np.empty(0, np.uint64)]
-    for block_keys, (block_counts, block_grams) in blocks(batches, partial(_interleaved, n=n)):
-        keys.append(block_keys)
-        counts.append(block_counts)
-        grams.append(block_grams)
-    known, places = np.unique(np.concatenate(grams), return_inverse=True)
-    return _HeldOut(np.concatenate(keys), np.concatenate(counts), known, places)
+def _listed(block: Block, n: int) -> tuple[Indices, Indices, U64]:
+    """Keys, n-grams of each text, and the n-grams, text by text."""
+    words = block.words
+    counts = np.maximum(words.counts - (n - 1), 0)
+    before = np.cumsum(counts) - counts
+    at = np.arange(counts.sum()) + np.repeat(words.first[:-1] - before, counts)
+    return block.keys, counts, _grams(words, n)[at]
 
 
-def _interleaved(block: Any, n: int) -> tuple[Indices, U64]:
-    """(rows, sides) n-grams of each side; the n-grams themselves, row by row, side by side."""
-    sides = [_grams(block.column(side), n) for side in SIDES]
-    counts = np.stack([count for count, _ in sides], axis=1)
-    rows = [2 * np.repeat(np.arange(len(count)), count) + at for at, (count, _) in enumerate(sides)]
-    order = np.argsort(np.concatenate(rows), kind="stable")
-    return counts, np.concatenate([grams for _, grams in sides])[order]
+def _grams(words: Words, n: int) -> U64:
+    """A hash of every n words in a row, those too that belong to two texts: sums of the words'
+    hashes times powers of GOLDEN, by doubling."""
+    if len(words.hashes) < n:
+        return np.empty(0, np.uint64)
+    grams, length = words.hashes, 1
+    for digit in f"{n:b}"[1:]:
+        grams, length = _after(grams[: len(grams) - length], grams[length:], length), 2 * length
+        if digit == "1":
+            grams, length = _after(grams[:-1], words.hashes[length:], 1), length + 1
+    return grams
 
 
-def _grams(texts: Any, n: int) -> tuple[Indices, U64]:
-    """How many n-grams each row has, and their hashes."""
-    found = words(texts)
-    counts = np.maximum(found.counts - (n - 1), 0)
-    last = len(found.hashes) - (n - 1)
-    if last <= 0:
-        return counts, np.empty(0, np.uint64)
-    grams = found.hashes[:last].copy()
-    for step in range(1, n):
-        grams *= GOLDEN
-        grams += found.hashes[step : step + last]
-    starts = np.repeat(found.first[1:] - (n - 1), found.counts)[:last]
-    return counts, scrambled(grams[np.flatnonzero(np.arange(last) < starts)])
+def _after(left: U64, right: U64, length: int) -> U64:
+    """The hashes of runs of words from those of their left parts and their right parts, which
+    are of so many words."""
+    both = left * np.uint64(pow(int(GOLDEN), length, 1 << 64))
+    both += right
+    return both
 
 
-def _hits(block: Any, n: int, asked: U8, known: U64) -> Indices:
-    """The places in `known` of the n-grams of a block of training rows."""
-    grams = np.concatenate([_grams(block.column(side), n)[1] for side in SIDES])
-    byte, bit = _slot(grams, asked)
-    grams = grams[np.flatnonzero(asked[byte] & bit)]
-    grams.sort()  # neighbours are searched for on nearly the same way, which is in the cache
-    places = np.searchsorted(known, grams)
-    inside = np.flatnonzero(places < len(known))
-    places, grams = places[inside], grams[inside]
-    return places[np.flatnonzero(known[places] == grams)]
+def _last(grams: U64) -> U8:
+    """The last three bits."""
+    return grams.astype(np.uint8) & np.uint8(7)
 
 
-def _filter(known: U64) -> U8:
-    """A bit is set for each hash, in a table of BITS_A_HASH for each: a look at it saves nearly
-    all searches."""
-    size = 1 << max(len(known) * BITS_A_HASH // 8, 8).bit_length()
-    table = np.zeros(size, np.uint8)
-    byte, bit = _slot(known, table)
-    np.bitwise_or.at(table, byte, bit)
-    return table
-
-
-def _slot(hashes: U64, table: U8) -> tuple[Indices, U8]:
-    byte = (hashes >> np.uint64(3)) & np.uint64(len(table) - 1)
-    return byte.view(np.int64), np.uint8(1) << (hashes & np.uint64(7)).astype(np.uint8)
+def _inside(block: Block, at: Indices, n: int) -> Flags:
+    """Whether n-grams that begin at such words are of one text, and of a training row."""
+    first = block.words.first
+    text = np.searchsorted(first, at, "right") - 1
+    inside = at + n <= first[text + 1]
+    if block.training is not None:
+        inside &= block.training[text // len(SIDES)]
+    return inside

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 
 from dsl.recipe import Recipe, build
 from dsl.schema import fill
-from runner.data.checks import Finding
+from runner.data.checks import CHECKS, Finding
 from runner.data.prepare import Prepared, prepare
 
 Rows = Sequence[Mapping[str, Any]]
@@ -113,6 +113,7 @@ def see(recipe_with: Callable[..., Recipe], write_rows: Callable[..., None]) -> 
     """see({'train': rows or bytes, 'mix': ...}, depth, **data) → what is made of files of these.
 
     `more`: part → keys of its source. A mix has a share of a half unless told otherwise.
+    `only`: the checks that are on, if not all; `checks` has the last word.
     """
 
     def look(
@@ -122,8 +123,11 @@ def see(recipe_with: Callable[..., Recipe], write_rows: Callable[..., None]) -> 
         kind: str = "jsonl",
         encoder: Any = None,
         more: Mapping[str, Mapping[str, Any]] = {},
+        only: Collection[str] = CHECKS,
         **data: Any,
     ) -> Seen:
+        off = {check: "off" for check in CHECKS if check not in only}
+        data["checks"] = off | data.get("checks", {})
         for part in parts:
             share = {"share": 0.5} if part == "mix" else {}
             data[part] = [{"path": f"{part}.{kind}", **share, **more.get(part, {})}]

@@ -45,7 +45,7 @@ def test_quick_looks_at_tables_and_full_at_texts_too(see: See) -> None:
 WIDE = ("amber", "basil", "cedar", "daisy", "elder", "fern", "ginger", "hazel", "iris", "jade")
 
 
-def test_clean_data_passes(kind: str, see: See) -> None:
+def test_clean_data_passes(see: See) -> None:
     drawn = random.Random(4)
 
     def sentence(words: int) -> str:
@@ -53,7 +53,7 @@ def test_clean_data_passes(kind: str, see: See) -> None:
 
     rows = [{"prompt": sentence(8), "completion": sentence(12)} for _ in range(1_000)]
     # words of no language
-    seen = see({"train": rows}, "full", kind=kind, checks={"language": "off"})
+    seen = see({"train": rows}, "full", checks={"language": "off"})
     assert {f.check: f.state for f in seen.prepared.findings if f.state != "pass"} == {
         "language": "off", "truncation": "not_run", "names": "not_run",
     }  # fmt: skip
@@ -154,8 +154,9 @@ def test_same_findings_at_any_limit_of_memory(
     assert told(see(faulty(), "full", more=IDS, split={"group_by": "doc"})) == expected
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "json", "jsonl.gz", "parquet"])
-@pytest.mark.parametrize("chunk", [100, 1 << 22], ids=["small chunks", "one chunk"])
+@pytest.mark.parametrize(
+    ("kind", "chunk"), [("jsonl", 100), ("jsonl", 1 << 22), ("json", 100), ("jsonl.gz", 100)]
+)
 def test_same_findings_from_a_stream(
     kind: str, chunk: int, see: See, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +173,20 @@ def test_malformed_lines_from_a_stream(see: See, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(files, "SMALL_BYTES", 0)
     stream = see({"train": content})
     assert stream.found == small.found and len(stream.ids("malformed")) == 150
-    assert stream.prepared.reports == small.prepared.reports
+    one, other = (
+        (r.rows, r.refused, r.blank, r.columns, r.types, r.first_lines)
+        for (r,) in (small.prepared.reports, stream.prepared.reports)
+    )
+    assert one == other and one[:3] == (50, 150, 50)
+
+
+def test_of_twins_that_are_equally_near_the_first_is_named(see: See) -> None:
+    words = " ".join(f"{word} {n}" for n, word in enumerate(WIDE * 3))
+    train = [{"prompt": f"{words} {letter}", "completion": words} for letter in "abcdefgh"]
+    parts = {"train": clean(50) + train, "test": [{**train[0], "prompt": f"{words} x"}]}
+    seen = see(parts, "full", split={"validation": 0}, only=("near_leakage",))
+    (note,) = [note for _, note in seen.found["near_leakage"]]
+    assert "like train.jsonl:51 in train" in note
 
 
 # ---------------------------------------------------------------- states

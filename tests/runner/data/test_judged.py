@@ -15,6 +15,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from dsl.chat import CHATML, ChatFormat
 from dsl.recipe import Recipe
 from runner import probe
+from runner.data.checks import CHECKS
 from runner.data.checks.tokens import Encoder
 from runner.data.prepare import Prepared, prepare
 
@@ -24,6 +25,8 @@ ROWS = [
     {"prompt": f"q {n % 15}", "completion": f"a {n % 17}", "doc": f"{n % 9}"} for n in range(40)
 ]
 MARK = "told by an earlier look"
+ON = ("malformed", "duplicates", "contradictions", "placeholders", "truncation")
+OFF = {check: "off" for check in CHECKS if check not in ON}
 
 
 @pytest.fixture
@@ -43,6 +46,7 @@ def judge(tmp_path: Path, recipe_with: Make, store: Path) -> Iterator[Judge]:
         path = tmp_path / folder / "rows.jsonl"
         path.parent.mkdir(exist_ok=True)
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        data["checks"] = OFF | data.get("checks", {})
         recipe = recipe_with(**{"train": [{"path": "rows.jsonl"}], **data})
         made.append(prepare(recipe, path.parent, "full", encoder))
         return made[-1]
@@ -146,7 +150,9 @@ def test_a_file_of_another_name_is_judged_anew(
     judge("one")
     mark(store)
     (tmp_path / "one" / "rows.jsonl").rename(tmp_path / "one" / "other.jsonl")
-    prepared = prepare(recipe_with(train=[{"path": "other.jsonl"}]), tmp_path / "one", "full")
+    prepared = prepare(
+        recipe_with(train=[{"path": "other.jsonl"}], checks=OFF), tmp_path / "one", "full"
+    )
     assert not remembered(prepared)
     assert all(row[3] == "other.jsonl" for row in found(prepared))
     prepared.close()
@@ -195,6 +201,6 @@ def test_a_quick_look_is_not_remembered(
 ) -> None:
     judge("one").close()
     mark(store)
-    prepared = prepare(recipe_with(train=[{"path": "rows.jsonl"}]), tmp_path / "one")
+    prepared = prepare(recipe_with(train=[{"path": "rows.jsonl"}], checks=OFF), tmp_path / "one")
     assert not remembered(prepared) and prepared.profile is None
     prepared.close()

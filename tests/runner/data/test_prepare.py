@@ -17,6 +17,7 @@ from dsl.errors import DataError
 from dsl.facts import PartFacts
 from dsl.recipe import Recipe
 from dsl.rows import Message
+from runner.data.checks import CHECKS
 from runner.data.prepare import prepare, read_examples, write
 
 Make = Callable[..., Recipe]
@@ -30,7 +31,11 @@ def rows(count: int) -> list[dict[str, Any]]:
     ]
 
 
+NO_SPLIT = {"test": 0, "validation": 0}
+ON = ("malformed", "missing", "duplicates", "size", "test_part")
+OFF = {check: "off" for check in CHECKS if check not in ON}
 LEGAL: dict[str, Any] = {
+    "checks": OFF,
     "train": [{"path": "a.jsonl", "columns": {"id": "uid", "input": "clause", "output": "plain"}}],
     "split": {"group_by": "document"},
 }
@@ -105,7 +110,7 @@ def test_conversations_keep_their_turns(
         {"role": "assistant", "content": "d"},
     ]
     write_rows(tmp_path / f"a.{kind}", [{"messages": talk, "n": 1}, {"messages": talk, "n": 2}])
-    recipe = recipe_with(train=[{"path": f"a.{kind}"}], split={"test": 0, "validation": 0})
+    recipe = recipe_with(train=[{"path": f"a.{kind}"}], split=NO_SPLIT, checks=OFF)
     written = write(prepare(recipe, tmp_path), tmp_path / "data")
     example, _ = read_examples(written["train"])
     assert example.messages == tuple(Message(**turn) for turn in talk)
@@ -116,7 +121,7 @@ def test_conversations_keep_their_turns(
 def test_null_and_other_values_of_columns(tmp_path: Path, recipe_with: Make) -> None:
     row = '{"prompt": 7, "completion": null, "a": null, "b": [1, {"c": true}], "d": false}\n'
     (tmp_path / "a.jsonl").write_text(row)
-    recipe = recipe_with(train=[{"path": "a.jsonl"}], split={"test": 0, "validation": 0})
+    recipe = recipe_with(train=[{"path": "a.jsonl"}], split=NO_SPLIT, checks=OFF)
     (example,) = read_examples(write(prepare(recipe, tmp_path), tmp_path / "data")["train"])
     assert (example.prompt, example.completion, example.system) == ("7", "", None)
     assert example.columns == {
@@ -126,7 +131,7 @@ def test_null_and_other_values_of_columns(tmp_path: Path, recipe_with: Make) -> 
 
 def test_repeated_ids_become_unique(tmp_path: Path, recipe_with: Make, write_rows: Write) -> None:
     write_rows(tmp_path / "a.jsonl", [{**row, "uid": "same"} for row in rows(3)])
-    recipe = recipe_with(**{**LEGAL, "split": {"test": 0, "validation": 0}})
+    recipe = recipe_with(**{**LEGAL, "split": NO_SPLIT})
     examples = read_examples(write(prepare(recipe, tmp_path), tmp_path / "data")["train"])
     assert {e.id: e.prompt for e in examples} == {
         "same": "clause 0", "same#2": "clause 1", "same#3": "clause 2",
@@ -216,7 +221,8 @@ def test_a_header_without_rows_is_no_error_of_reading(tmp_path: Path, recipe_wit
     (tmp_path / "a.csv").write_text("prompt,completion\n")
     columns = {"prompt": "prompt", "completion": "completion"}
     for mapped in ({}, {"columns": columns}):
-        prepared = prepare(recipe_with(train=[{"path": "a.csv", **mapped}]), tmp_path, "full")
+        recipe = recipe_with(train=[{"path": "a.csv", **mapped}], checks=OFF)
+        prepared = prepare(recipe, tmp_path, "full")
         states = {f.check: f.state for f in prepared.findings}
         assert (states["malformed"], states["size"], states["test_part"]) == (
             "pass", "error", "error",
@@ -263,8 +269,8 @@ def test_column_that_comes_late_is_seen(
     write_rows(tmp_path / "a.jsonl", [*data, {"prompt": "p", "completion": "c", "system": "s"}])
     recipe = recipe_with(
         train=[{"path": "a.jsonl"}],
-        split={"test": 0, "validation": 0},
-        checks={"missing": {"error_above": None}},
+        split=NO_SPLIT,
+        checks=OFF,
     )
     prepared = prepare(recipe, tmp_path)
     assert prepared.reports[0].columns == {"prompt": 1501, "completion": 1501, "system": 1}
@@ -277,7 +283,7 @@ def test_line_of_six_megabytes_reaches_its_part(
 ) -> None:
     text = "ab " * 2_000_000
     write_rows(tmp_path / "a.jsonl", [{"prompt": "q", "completion": text}, *rows(1)])
-    recipe = recipe_with(train=[{"path": "a.jsonl"}], split={"test": 0, "validation": 0})
+    recipe = recipe_with(train=[{"path": "a.jsonl"}], split=NO_SPLIT, checks=OFF)
     prepared = prepare(recipe, tmp_path)
     assert prepared.parts["train"].completion_characters == len(text)
 

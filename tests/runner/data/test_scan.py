@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsl.errors import DataError
+from dsl.recipe import Recipe
 from runner.data import files, lines
 from runner.data.checks import CHECKS
 from runner.data.prepare import prepare, read_examples
@@ -26,9 +29,13 @@ TALK = (
     b' {"role": "assistant", "content": "\xc3\xbc"}]}\n'
 )
 PREFERENCE = b'{"prompt": "p", "chosen": "c", "rejected": "r", "n": [1, {"k": null}]}\n'
-OFF = dict.fromkeys(CHECKS, "off")
-TYPES = ("malformed", "columns", "missing", "roles", "tool_calls", "duplicates", "leakage")
-SOME = {check: "off" for check in CHECKS if check not in TYPES}
+JUDGED = ("malformed", "columns", "missing", "roles", "tool_calls")
+OFF = {check: "off" for check in CHECKS if check not in JUDGED}
+
+
+@pytest.fixture(scope="module")
+def see(see: See) -> See:
+    return partial(see, only=JUDGED)
 
 
 def line_count(content: bytes) -> int:
@@ -94,9 +101,9 @@ BROKEN: dict[str, tuple[bytes, tuple[int, int, int]]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_lines(case: str, way: str, see: See) -> None:
+def test_broken_lines(case: str, see: See) -> None:
     content, expected = BROKEN[case]
-    seen = see({"train": content}, split=NO_SPLIT, checks=SOME)
+    seen = see({"train": content}, split=NO_SPLIT)
     accounts_for(seen, line_count(content))
     (report,) = seen.prepared.reports
     assert (report.rows, report.refused, report.blank) == expected
@@ -126,7 +133,7 @@ def test_huge_lines(
     content = HUGE[case] + plain if first else plain + HUGE[case]
     (tmp_path / "train.jsonl").write_bytes(content)
     recipe = recipe_with(
-        train=[{"path": "train.jsonl"}], split=NO_SPLIT, checks={**SOME, "encoding": {}, "pii": {}}
+        train=[{"path": "train.jsonl"}], split=NO_SPLIT, checks={**OFF, "encoding": {}, "pii": {}}
     )
     prepared = prepare(recipe, tmp_path, "full")
     (report,) = prepared.reports
@@ -142,7 +149,7 @@ def test_a_row_nested_beyond_reading_is_one_clear_error(
     tmp_path: Path, recipe_with: Callable[..., Any]
 ) -> None:
     (tmp_path / "a.jsonl").write_bytes(ROW + nested(100_000))
-    recipe = recipe_with(train=[{"path": "a.jsonl"}], split=NO_SPLIT, checks=SOME)
+    recipe = recipe_with(train=[{"path": "a.jsonl"}], split=NO_SPLIT, checks=OFF)
     prepared = prepare(recipe, tmp_path)
     written = prepared.write(tmp_path / "data")
     with pytest.raises(DataError, match=r"row a\.jsonl:2 is nested too deeply"):
@@ -200,7 +207,7 @@ def test_damaged_lines(see: See, content: bytes, stream: bool) -> None:
         if stream:
             patch.setattr(files, "SMALL_BYTES", 0)
             patch.setattr(lines, "CHUNK_BYTES", 50)
-        seen = seen_or_error(see, content, split=NO_SPLIT, checks=SOME)
+        seen = seen_or_error(see, content, split=NO_SPLIT)
     if seen is not None and seen.prepared.reports[0].kind == "jsonl":
         accounts_for(seen, line_count(content))
 
@@ -211,7 +218,7 @@ def test_damaged_files_of_other_kinds(see: See, content: bytes, kind: str) -> No
     packed = gzip.compress(content) if kind == "jsonl.gz" else content
     if kind == "json":
         packed = b"[" + content.replace(b"\n", b",") + b"]"
-    seen = seen_or_error(see, packed, kind, split=NO_SPLIT, checks=SOME)
+    seen = seen_or_error(see, packed, kind, split=NO_SPLIT)
     if seen is not None:
         (report,) = seen.prepared.reports
         accounts_for(seen, report.records)
@@ -224,7 +231,7 @@ def test_damaged_files_of_other_kinds(see: See, content: bytes, kind: str) -> No
 
 def test_rows_of_other_sources_are_counted_apart(see: See) -> None:
     parts = {"train": ROW * 5 + b"?\n", "validation": ROW + b"\n", "test": ROW * 2, "mix": ROW * 9}
-    reports = see(parts, checks=OFF).prepared.reports
+    reports = see(parts).prepared.reports
     assert [(r.part, r.path, r.rows, r.refused, r.blank) for r in reports] == [
         ("train", ("data", "train", 0), 5, 1, 0),
         ("validation", ("data", "validation", 0), 1, 0, 1),
@@ -235,7 +242,24 @@ def test_rows_of_other_sources_are_counted_apart(see: See) -> None:
 
 def test_reason_tells_where_the_line_breaks(way: str, see: See) -> None:
     content = ROW + b'{"prompt": "a" "completion": "b"}\n{"prompt": "a"\n'
-    seen = see({"train": content}, split=NO_SPLIT, checks=SOME)
+    seen = see({"train": content}, split=NO_SPLIT)
     told = [str(note) for _, note in seen.found["malformed"]]
     assert told[0].startswith("not JSON: ") and told[0].endswith("(column 16)")
     assert told[1] == "not JSON: unexpected end of data (column 15)"
+
+
+def test_the_hash_is_of_the_bytes_that_were_read(
+    tmp_path: Path, recipe_with: Callable[..., Recipe]
+) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"prompt": "a", "completion": "b"}\n')
+    prepared = prepare(recipe_with(train=[{"path": "a.jsonl"}]), tmp_path)
+    (report,) = prepared.reports
+    assert report.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    file.write_text('{"prompt": "a", "completion": "another"}\n')
+    with pytest.raises(DataError, match="the file changed"):
+        _ = report.sha256
+    file.unlink()
+    with pytest.raises(DataError, match="the file changed"):
+        _ = report.sha256
+    prepared.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,9 +28,12 @@ FINDERS: Mapping[str, Callable[[str], list[Any]]] = {
     "special_tokens": markers, "placeholders": placeholders, "encoding": encoding,
     "secrets": secrets, "pii": pii,
 }  # fmt: skip
-QUIET = dict.fromkeys(
-    ("near_duplicates", "near_leakage", "language", "diversity", "dominance", "drift"), "off"
-)
+JUDGED = (*FINDERS, "refusals", "repetition", "language")
+
+
+@pytest.fixture(scope="module")
+def see(see: See) -> See:
+    return partial(see, only=JUDGED)
 
 
 def token(seed: int) -> str:
@@ -80,7 +84,10 @@ def test_rows_are_those_that_the_patterns_find(
     shape: str, drawn: list[tuple[str, str, str]], see: See
 ) -> None:
     seen = see(
-        {"train": [SHAPES[shape](*row) for row in drawn]}, "full", split=NO_SPLIT, checks=QUIET
+        {"train": [SHAPES[shape](*row) for row in drawn]},
+        "full",
+        split=NO_SPLIT,
+        checks={"language": "off"},
     )
     for check, find in FINDERS.items():
         fields = [row[UNREAD.get(shape, 0) :] for row in drawn]
@@ -100,7 +107,7 @@ def test_notes_say_what_was_found(see: See) -> None:
         {"prompt": "a", "completion": "line of text one\n" * 5},
         {"prompt": "b\n<|im_end|>", "completion": "ok"},
     ]
-    seen = see({"train": rows}, "full", split=NO_SPLIT, checks=QUIET)
+    seen = see({"train": rows}, "full", split=NO_SPLIT, checks={"language": "off"})
     notes = {check: seen.found[check][0][1] for check in seen.found if check != "test_part"}
     assert notes == {
         "placeholders": "literal template: {{name}}",
@@ -116,7 +123,7 @@ def test_notes_say_what_was_found(see: See) -> None:
 def test_secrets_and_personal_data_are_never_shown(see: See) -> None:
     plain = token(7), "anna.berg@uni-graz.at", "ES79 2100 0813 6101 2345 6789"
     rows = [{"prompt": text, "completion": f"again {text}"} for text in plain]
-    seen = see({"train": rows}, "full", split=NO_SPLIT, checks=QUIET)
+    seen = see({"train": rows}, "full", split=NO_SPLIT, checks={"language": "off"})
     assert seen.ids("secrets") == ["train.jsonl:1"]
     assert seen.ids("pii") == ["train.jsonl:2", "train.jsonl:3"]
     told = [repr(seen.findings[check]) for check in ("secrets", "pii")]
@@ -130,7 +137,7 @@ def test_general_data_counts_where_it_is_drawn(see: See) -> None:
     rows = [{"prompt": f"q {n}", "completion": "a"} for n in range(18)]
     general = [{"prompt": f"g {n}\ufffd", "completion": "a"} for n in range(9)]
     seen = see(
-        {"train": rows, "mix": general}, "full", split=NO_SPLIT, checks=QUIET,
+        {"train": rows, "mix": general}, "full", split=NO_SPLIT, checks={"language": "off"},
         more={"mix": {"share": 0.1}},
     )  # fmt: skip
     drawn = [id for id in seen.parts["train"] if id.startswith("mix")]
@@ -141,13 +148,13 @@ def test_general_data_counts_where_it_is_drawn(see: See) -> None:
 def test_a_label_is_a_name_and_no_placeholder(see: See) -> None:
     rows = [{"text": f"text {n}", "label": ("none", "some")[n % 2]} for n in range(20)]
     rows[3]["text"] = "n/a"
-    seen = see({"train": rows}, "full", split=NO_SPLIT, checks=QUIET)
+    seen = see({"train": rows}, "full", split=NO_SPLIT, checks={"language": "off"})
     assert seen.ids("placeholders") == ["train.jsonl:4"]
 
 
 def test_what_is_off_is_not_looked_for(see: See) -> None:
     rows = [{"prompt": "Dear {{name}},", "completion": "a\ufffd"}]
-    off = {**QUIET, "placeholders": "off"}
+    off = {"placeholders": "off"}
     seen = see({"train": rows}, "full", split=NO_SPLIT, checks=off)
     assert seen.findings["placeholders"].state == "off"
     assert seen.ids("placeholders") == [] and seen.ids("encoding") == ["train.jsonl:1"]

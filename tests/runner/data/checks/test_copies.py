@@ -6,15 +6,12 @@ import json
 import random
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from dsl.thresholds import Checks
 
 Row = Mapping[str, Any]
 Parts = Mapping[str, Sequence[Row]]
@@ -25,7 +22,11 @@ SIMILARITY = 0.6
 ORDER = ("train", "validation", "test", "mix")
 ALL_OF_MIX = {"mix": {"share": 0.9}}
 JUDGED = ("duplicates", "leakage", "missing", "contradictions")
-ONLY = {field.name: "off" for field in fields(Checks) if field.name not in JUDGED}
+
+
+@pytest.fixture(scope="module")
+def see(see: See) -> See:
+    return partial(see, only=JUDGED)
 
 
 @cache
@@ -166,7 +167,7 @@ def without_turkish(parts: Parts) -> Parts:
 @given(train=rows, validation=rows, test=rows)
 def test_small_sets(see: See, train: list[Row], validation: list[Row], test: list[Row]) -> None:
     parts = {"train": train, "validation": validation, "test": test}
-    seen = see(parts, "full", checks=ONLY)
+    seen = see(parts, "full")
     agrees(seen, without_turkish(parts))
 
 
@@ -178,7 +179,7 @@ def test_small_sets_with_general_data(
     parts = {"train": train, "test": test, "mix": mix}
     seen = see(
         parts, "full", split={"validation": 0},
-        more=ALL_OF_MIX if len(mix) < 9 * len(train) else {}, checks=ONLY,
+        more=ALL_OF_MIX if len(mix) < 9 * len(train) else {},
     )  # fmt: skip
     drawn = set(seen.parts["train"])
     kept = [row for line, row in enumerate(mix, 1) if f"mix.jsonl:{line}" in drawn]
@@ -253,7 +254,7 @@ def test_five_thousand_rows_with_plants(see: See, seed: int) -> None:
     ids = {part: {"columns": {"id": "id"}} for part in parts}
     seen = see(
         parts, "full", more={**ids, "mix": {"columns": {"id": "id"}, "share": 0.5}},
-        checks=ONLY,
+        
     )  # fmt: skip
     assert seen.prepared.placed.mix[0].taken == len(parts["mix"])
     agrees(seen, parts)

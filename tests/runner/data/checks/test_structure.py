@@ -6,6 +6,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import sqrt
 from typing import Any
 
@@ -18,6 +19,14 @@ from runner.data.checks.structure import smallest_difference
 See = Callable[..., Any]
 Row = dict[str, Any]
 NO_SPLIT = {"test": 0, "validation": 0}
+JUDGED = (
+    "malformed", "columns", "missing", "roles", "tool_calls", "size", "test_part", "mix_share",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def see(see: See) -> See:
+    return partial(see, only=JUDGED)
 
 
 def clean(count: int, word: str = "q") -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,8 +22,12 @@ from runner.data.tokens import IGNORED
 
 See = Callable[..., Any]
 Row = dict[str, Any]
-QUIET = dict.fromkeys(("near_duplicates", "near_leakage", "language", "diversity"), "off")
 LETTERS = "abc deé🎨\u1100\u1161\u0344 한국\n"
+
+
+@pytest.fixture(scope="module")
+def see(see: See) -> See:
+    return partial(see, only=("truncation",))
 
 
 def byte_level(normalizer: Any = None) -> Tokenizer:
@@ -80,7 +85,7 @@ NORMALIZERS = {"none": None, "NFC": normalizers.NFC(), "NFKC": normalizers.NFKC(
 @pytest.mark.parametrize("normalizer", NORMALIZERS)
 def test_every_row_that_loses_tokens_is_found(normalizer: str, see: See) -> None:
     rows, words = drawn_rows(300), encoder(48, byte_level(NORMALIZERS[normalizer]))
-    seen = see({"train": rows}, "full", encoder=words, split={"test": 0}, checks=QUIET)
+    seen = see({"train": rows}, "full", encoder=words, split={"test": 0})
     expected = lost(rows, words)
     assert 20 < len(expected) < 280
     assert [int(id.rpartition(":")[2]) for id in seen.ids("truncation")] == expected
@@ -118,7 +123,7 @@ def test_no_bound_where_none_is_known() -> None:
 
 def test_rows_that_cannot_be_rendered_are_left_to_other_checks(see: See) -> None:
     base = Encoder(recipe_of(48), ChatFormat(None, "", ""), byte_level())
-    seen = see({"train": drawn_rows(20)}, "full", encoder=base, checks=QUIET)
+    seen = see({"train": drawn_rows(20)}, "full", encoder=base)
     assert (seen.findings["truncation"].state, seen.findings["truncation"].count) == ("pass", 0)
     assert seen.prepared.profile["tokens"] is None
     assert seen.prepared.profile["tokens_missing"] == "no row can be rendered"
@@ -138,7 +143,7 @@ def test_definitions_of_tools_count(see: See) -> None:
 
 def test_the_test_part_is_never_cut(see: See) -> None:
     short = [{"prompt": f"q {n}", "completion": "a"} for n in range(30)]
-    seen = see({"train": short, "test": drawn_rows(50)}, "full", encoder=encoder(48), checks=QUIET)
+    seen = see({"train": short, "test": drawn_rows(50)}, "full", encoder=encoder(48))
     assert (seen.findings["truncation"].count, seen.findings["truncation"].total) == (0, 30)
 
 
@@ -147,7 +152,7 @@ def test_more_rows_than_are_tokenised_are_a_sample(
 ) -> None:
     rows, words = drawn_rows(400), encoder(48)
     monkeypatch.setattr(tokens, "TOKENISED_ROWS", 200)
-    seen = see({"train": rows}, "full", encoder=words, split={"test": 0}, checks=QUIET)
+    seen = see({"train": rows}, "full", encoder=words, split={"test": 0})
     finding = seen.findings["truncation"]
     assert finding.how == "sampled"
     assert abs(finding.count - len(lost(rows, words))) < 40
@@ -155,6 +160,6 @@ def test_more_rows_than_are_tokenised_are_a_sample(
 
 
 def test_without_a_tokenizer_it_is_not_run(see: See) -> None:
-    finding = see({"train": drawn_rows(5)}, "full", checks=QUIET).findings["truncation"]
+    finding = see({"train": drawn_rows(5)}, "full").findings["truncation"]
     assert (finding.state, finding.count) == ("not_run", None)
     assert "tokenizer" in finding.message
