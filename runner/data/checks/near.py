@@ -61,7 +61,7 @@ def compare_rows(read: Read) -> None:
         # a sample, if they are many; the same in every run
         hits = (
             f"select source, line from placed where copy = 0 and {HELD_OUT}"
-            f" order by hash(source, line), source, line limit {HELD_ROWS}"
+            f" order by md5_number(source || ':' || line), source, line limit {HELD_ROWS}"
         )
         texts = read.rows.select("prompt, completion", hits)
         held_out = f"select {KEY} as key, prompt, completion from ({texts})"

@@ -21,7 +21,7 @@ from rapidfuzz.process import cdist, cpdist
 from runner.data.formats import normalised
 from runner.data.near import candidates as near_candidates
 from runner.data.near.candidates import Candidates, candidates
-from runner.data.near.find import Near, near_duplicates
+from runner.data.near.find import Near, look, near_duplicates
 from runner.data.near.ngrams import Overlap, shared_ngrams
 from runner.data.near.sketch import EMPTY, SLOTS, Sketches, sketch
 from runner.data.near.verify import Pair, verify
@@ -481,3 +481,30 @@ def test_no_rows_share_nothing() -> None:
     rows = [("Recite.", PROSE)]
     assert list(shared_ngrams([], batches(rows))) == []
     assert list(shared_ngrams(batches(rows), [])) == []
+
+
+def test_one_look_finds_what_both_find_apart(planted: Planted) -> None:
+    rows = planted.rows[:1500]
+    with duckdb.connect() as connection:
+        connection.register("given", pa.Table.from_batches(batches(rows)))
+        marked = "select *, key % 5 <> 0 as training from given"
+        held_out = "from given where key % 5 = 0"
+        near, overlaps = look(connection, marked, 0.8, held_out, 4)
+        assert near == near_duplicates(connection, "from given", 0.8)
+    training = [row for key, row in enumerate(rows) if key % 5]
+    held = [batch.take([0]) for batch in batches(rows, 5)]
+    assert list(overlaps) == list(shared_ngrams(held, batches(training), 4))
+    assert len(overlaps) > 20
+    # a held-out row is no training row: not all find themselves
+    assert any(overlap.completion_shared < overlap.completion_ngrams for overlap in overlaps)
+
+
+@given(st.lists(st.tuples(st.one_of(st.none(), ANY), ANY), max_size=8))
+def test_words_of_two_columns_are_those_of_each(rows: list[tuple[str | None, str]]) -> None:
+    columns = [pa.array([row[side] for row in rows], pa.string()) for side in range(2)]
+    together = words(*columns)
+    one, other = (words(column) for column in columns)
+    assert together.counts[::2].tolist() == one.counts.tolist()
+    assert together.counts[1::2].tolist() == other.counts.tolist()
+    alone = [words(pa.array([text])).hashes.tolist() for row in rows for text in row if text]
+    assert together.hashes.tolist() == [code for row in alone for code in row]
