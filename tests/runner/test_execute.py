@@ -190,22 +190,37 @@ def test_locked_refuses_and_names_the_difference(
 def test_the_day_of_the_lock_is_the_day_of_the_run(
     first_run: Any, workshop: Path, recipe: Any, lock_beside: Path
 ) -> None:
-    """No difference but the day: the tokens are made for it. Ended by a check that then fails."""
-    settings = ("--set", "data.checks.truncation.error_above=0", "--set", "training.max_length=20")
+    """No difference but the day: the tokens are made for it."""
+    settings = (
+        "--set",
+        "training.max_steps=1",
+        "--set",
+        "eval.suites={}",
+        "--set",
+        "eval.gates=[]",
+    )
     ended = recipe("run", "tiny.json", *settings, cwd=workshop)
-    assert ended.code == 3
+    assert ended.code == 0
     run = max((workshop / "runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
     lock = load(run / "recipe.lock.json") | {"date": "2020-02-02"}
     lock_beside.write_text(json.dumps(lock))
     ended = recipe("run", "tiny.json", "--locked", *settings, cwd=workshop)
+    assert ended.code == 0
+    run = max((workshop / "runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert load(run / "recipe.lock.json") == lock
+
+
+def test_answers_that_would_be_cut_end_the_run_before_its_lock(workshop: Path, recipe: Any) -> None:
+    settings = ("--set", "data.checks.truncation.error_above=0", "--set", "training.max_length=20")
+    ended = recipe("run", "tiny.json", *settings, cwd=workshop)
     assert ended.code == 3
     assert "1 data check failed: truncation" in ended.out
     run = max((workshop / "runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
-    assert load(run / "recipe.lock.json") == lock
+    assert not (run / "recipe.lock.json").exists()
     (finding,) = [
         f for f in load(run / "data/checks.json")["findings"] if f["check"] == "truncation"
     ]
-    assert finding["state"] == "error"
+    assert (finding["state"], finding["how"]) == ("error", "exact")
     assert finding["count"] > 0
 
 
@@ -296,7 +311,8 @@ def test_a_run_that_ended_does_not_go_on(ruined_run: Any, recipe: Any) -> None:
 def test_a_failed_data_check_ends_the_run_before_the_model_is_touched(
     write_recipe: Any, recipe: Any, tmp_path: Path
 ) -> None:
-    write_recipe(tmp_path, data={"checks": {"size": {"error_below": 1000}}})
+    near = {"near_duplicates": "off", "near_leakage": "off"}
+    write_recipe(tmp_path, data={"checks": {"size": {"error_below": 1000}, **near}})
     ended = recipe("run", "tiny.json", cwd=tmp_path)
     run = only_run(tmp_path)
     assert ended.code == 3
