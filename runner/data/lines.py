@@ -33,6 +33,8 @@ MARK = b"!"
 TOO_LONG = "longer than a gibibyte"
 INSERT_ROWS = 10_000
 # what DuckDB tells of a stream that failed ends with the error itself
+# Ctrl-C as DuckDB tells it: within a stream, and by itself
+INTERRUPTED = re.compile(r"^KeyboardInterrupt\b|^Query interrupted|^INTERRUPT Error", re.MULTILINE)
 FAILED = re.compile(r"^dsl\.errors\.DataError: (.*)$", re.MULTILINE)
 
 
@@ -261,12 +263,15 @@ def _refused(schema: Any, number: int, reason: str) -> Any:
 
 @contextmanager
 def scanning() -> Iterator[None]:
-    """Around queries over streams: what goes wrong in a stream is told as a DataError."""
+    """Around queries over streams: what goes wrong in a stream is told as a DataError, and Ctrl-C,
+    which may reach Python inside a stream, stays what it is."""
     import duckdb
 
     try:
         yield
-    except duckdb.Error as error:
+    except (duckdb.Error, RuntimeError) as error:
+        if INTERRUPTED.search(str(error)):
+            raise KeyboardInterrupt from None
         found = FAILED.search(str(error))
         if not found:
             raise

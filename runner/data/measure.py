@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsl.recipe import Data
+from runner.data.files import scanning
 from runner.data.scan import Rows, SourceReport, scan
 from runner.data.tables import connect
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 USABLE = "not blank and refusal is null"
+# lengths of answers are counted in characters: as many bytes each as the row's have
+ANSWER_BYTES = "completion_length::bigint * bytes // greatest(prompt_length + completion_length, 1)"
 # names of columns by which rows belong together, the most telling first
 GROUPS = (
     "doc|document",
@@ -58,18 +61,15 @@ def measure(data: Data, base: Path) -> Measures:
     """Reads every row once, and once more where a column looks like a group. Raises DataError."""
     connection = connect()
     try:
-        rows, reports = scan(connection, data.sources(), base, None)
-        # lengths of answers are counted in characters: as many bytes each as the row's have
-        answer_bytes = (
-            "completion_length::bigint * bytes // greatest(prompt_length + completion_length, 1)"
-        )
-        usual, long, answer = connection.execute(
-            "select quantile_disc(bytes, 0.95), quantile_disc(bytes, 0.99),"
-            f" quantile_disc({answer_bytes}, 0.95) from features where {USABLE}"
-        ).fetchall()[0]
-        used = {column for opened in rows.opened for column in opened.found.roles.values()}
-        trained = [report for report in reports if report.part == "train"]
-        groups = _groups(connection, rows, trained, used)
+        with scanning():
+            rows, reports = scan(connection, data.sources(), base, None)
+            usual, long, answer = connection.execute(
+                "select quantile_disc(bytes, 0.95), quantile_disc(bytes, 0.99),"
+                f" quantile_disc({ANSWER_BYTES}, 0.95) from features where {USABLE}"
+            ).fetchall()[0]
+            used = {column for opened in rows.opened for column in opened.found.roles.values()}
+            trained = [report for report in reports if report.part == "train"]
+            groups = _groups(connection, rows, trained, used)
     finally:
         connection.close()
     return Measures(

@@ -47,6 +47,10 @@ def compare_answers(read: Read) -> None:
         f"{normalised_sql('completion')} || chr(0) || {system} || chr(0) || coalesce(tools, '')"
     )
     texts = read.rows.select(f"md5_number({answer}) as answer_key", SHARED)
+    if not read.count(f"select count(*) from ({SHARED})"):  # the usual case: nothing to read
+        texts = (
+            "select 0::usmallint as source, 0::bigint as line, 0::uhugeint as answer_key limit 0"
+        )
     read.connection.execute(f"create table answers as {texts}").fetchall()
 
 

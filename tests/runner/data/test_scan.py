@@ -263,3 +263,21 @@ def test_the_hash_is_of_the_bytes_that_were_read(
     with pytest.raises(DataError, match="the file changed"):
         _ = report.sha256
     prepared.close()
+
+
+@pytest.mark.parametrize("depth", ["quick", "full"])
+def test_ctrl_c_within_a_stream_is_ctrl_c(
+    depth: Any, tmp_path: Path, recipe_with: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"prompt": f"what is {n}", "completion": f"it is {n}"} for n in range(200)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = recipe_with(train=[{"path": "a.jsonl"}])
+    monkeypatch.setattr(files, "SMALL_BYTES", 0)
+
+    def interrupted(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    prepare(recipe, tmp_path, depth).close()
+    monkeypatch.setattr(lines.Stream, "_read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(recipe, tmp_path, depth)
