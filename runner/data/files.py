@@ -94,23 +94,22 @@ def records(file: File) -> Iterator[Record]:
             yield number, None if refused else row, refused
 
 
-def relate(connection: DuckDBPyConnection, table: str, file: File) -> None:
+def relate(connection: DuckDBPyConnection, table: str, file: File) -> Stream | None:
     """Makes the relation `table` (line BIGINT, raw VARCHAR, reason VARCHAR), which can be scanned
     any number of times, in any order of scans.
 
     raw: the text of one object; that of JSONL is the line as it stands, with its line break, and
     need not be JSON. reason: why the record is refused; raw is null then. Both null: a blank line.
     A large file is read anew by every scan: JSONL itself, other kinds and archives from a
-    temporary copy as lines. Raises DataError; a scan of a JSONL file that has
-    changed fails, see `scanning`.
+    temporary copy as lines; of these the stream is returned. Raises DataError; a scan of a JSONL
+    file that has changed fails, see `scanning`.
     """
     if _plain(file) and _bytes(file) >= SMALL_BYTES:
         try:
             descriptor = os.open(file.path, os.O_RDONLY)
         except OSError as error:
             raise unreadable(file.name, error) from error
-        connection.register(table, Stream(descriptor, file.name, False, file.path))
-        return
+        return _register(connection, table, Stream(descriptor, file.name, False, file.path))
     blocks = BLOCKS[file.kind](file)
     head, size = [], 0
     for block in blocks:
@@ -118,9 +117,14 @@ def relate(connection: DuckDBPyConnection, table: str, file: File) -> None:
         size += len(block)
         if size > SMALL_BYTES:
             copy = spooled(chain(head, blocks), file.name)
-            connection.register(table, Stream(copy, file.name, _marked(file)))
-            return
+            return _register(connection, table, Stream(copy, file.name, _marked(file)))
     insert(connection, table, head, _marked(file))
+    return None
+
+
+def _register(connection: DuckDBPyConnection, table: str, stream: Stream) -> Stream:
+    connection.register(table, stream)
+    return stream
 
 
 def _marked(file: File) -> bool:

@@ -1,5 +1,6 @@
 """Lines of text as a relation (line, raw, reason): small ones as a table, a large file as an Arrow
-stream that every scan reads anew, so that texts are never held in memory.
+stream that every scan reads anew, so that texts are never held in memory. Of a stream the places
+of the lines are remembered, eight bytes each, so that single ones are read by themselves.
 
 A reader of a kind gives blocks of lines. A line is an object of JSON, blank, or, where the reader
 writes the lines itself ('marked'), '!' and the reason why the record is refused.
@@ -14,6 +15,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -28,6 +30,7 @@ Line = tuple[int, str | None, str | None]
 
 CHUNK_BYTES = 1 << 22
 GROWTH_BYTES = 1 << 29
+GAP_BYTES = 1 << 16  # lines nearer to each other are read together
 MAX_LINE_BYTES = 1 << 30
 MARK = b"!"
 TOO_LONG = "longer than a gibibyte"
@@ -133,7 +136,8 @@ class Stream:
 
     The descriptor is closed with the stream. `path`: the file, which may not change between scans;
     None where nobody else can reach it.
-    Scans read by position and do not disturb one another. Memory: a few chunks, or one line.
+    Scans read by position and do not disturb one another. Memory: a few chunks, or one line, and
+    the places of the lines.
     """
 
     def __init__(self, descriptor: int, name: str, marked: bool, path: Path | None = None) -> None:
@@ -143,13 +147,17 @@ class Stream:
         self._marked = marked
         self._path = path
         self._seen = self._state()
+        self._places: Any = None  # where each line begins and the last one ends; of a whole scan
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> Any:
-        import pyarrow as pa
+        return _arrow(self._batches(), requested_schema)
 
-        schema = pa.schema([("line", pa.int64()), ("raw", pa.string()), ("reason", pa.string())])
-        reader = pa.RecordBatchReader.from_batches(schema, self._batches(schema))
-        return reader.__arrow_c_stream__(requested_schema)
+    def only(self, lines: Any) -> Lines:
+        """These lines alone: numbers in ascending order, none twice."""
+        if self._places is None:
+            for _ in self._batches():
+                pass
+        return Lines(self, lines)
 
     def _state(self) -> tuple[int, int, int] | None:
         if self._path is None:
@@ -164,18 +172,20 @@ class Stream:
         if self._state() != self._seen:
             raise DataError(f"{self._name}: the file changed while it was read", "start again")
 
-    def _batches(self, schema: Any) -> Iterator[Any]:
+    def _batches(self) -> Iterator[Any]:
         import numpy as np
         import pyarrow as pa
 
         self._unchanged()
         position, number, kept, skipping = 0, 1, b"", False
+        places = [np.zeros(1, np.int64)]
         while True:
             size = len(kept) + min(max(CHUNK_BYTES, len(kept)), GROWTH_BYTES)
             # of Arrow's pool, whose pages are used again: fresh ones cost as much as the reading
             buffer = pa.allocate_buffer(size)
             view = memoryview(buffer).cast("B")
             view[: len(kept)] = kept
+            base = position - len(kept)
             read = self._read(view[len(kept) :], position)
             position += read
             filled = len(kept) + read
@@ -186,18 +196,20 @@ class Stream:
                 ends = np.array([filled])
             start = 0
             if skipping and (len(ends) or not read):
-                yield _refused(schema, number, TOO_LONG)
+                yield _refused(number, TOO_LONG)
                 number, skipping = number + 1, False
                 start, ends = (int(ends[0]), ends[1:]) if len(ends) else (filled, ends)
+                places.append(np.array([base + start]))
             elif skipping:
                 kept = b""
                 continue
             if len(ends):
+                if number == 1 and not self._marked and bytes(view[:3]) == BOM:
+                    places[0][0] = start = 3
                 offsets = np.empty(len(ends) + 1, np.int32)
                 offsets[0], offsets[1:] = start, ends
-                if number == 1 and not self._marked and bytes(view[:3]) == BOM:
-                    offsets[0] = 3
-                yield self._batch(schema, number, buffer, offsets, characters)
+                places.append(ends + base)
+                yield self._batch(number, buffer, offsets, characters)
                 number += len(ends)
                 start = int(ends[-1])
             if not read:
@@ -206,14 +218,48 @@ class Stream:
             if len(kept) > MAX_LINE_BYTES:
                 kept, skipping = b"", True
         self._unchanged()
+        self._places = np.concatenate(places)
+
+    def _picked(self, lines: Any) -> Iterator[Any]:
+        """Batches of these lines; neighbours are read together."""
+        import numpy as np
+        import pyarrow as pa
+
+        self._unchanged()
+        begins, ends = self._places[lines - 1], self._places[lines]
+        apart = np.flatnonzero(begins[1:] - ends[:-1] > GAP_BYTES) + 1
+        for low, high in pairwise((0, *apart.tolist(), len(lines))):
+            while low < high:
+                place = int(begins[low])
+                within = int(np.searchsorted(ends[low:high], place + CHUNK_BYTES, "right"))
+                some = lines[low : low + max(1, within)]
+                low += len(some)
+                first, last = int(some[0]), int(some[-1])
+                size = int(self._places[last]) - place
+                if size > MAX_LINE_BYTES:  # one alone
+                    yield _refused(first, TOO_LONG)
+                    continue
+                buffer = pa.allocate_buffer(size)
+                if self._read(memoryview(buffer).cast("B"), place) < size:
+                    self._unchanged()
+                offsets = (self._places[first - 1 : last + 1] - place).astype(np.int32)
+                batch = self._batch(first, buffer, offsets, np.frombuffer(buffer, np.uint8))
+                yield batch if batch.num_rows == len(some) else batch.take(some - first)
+        self._unchanged()
 
     def _read(self, view: memoryview, position: int) -> int:
+        """Fills the view as far as the file reaches. Returns the bytes read."""
+        done = 0
         try:
-            return os.preadv(self._descriptor, [view], position)
+            while done < len(view) and (
+                read := os.preadv(self._descriptor, [view[done:]], position + done)
+            ):
+                done += read
         except OSError as error:
             raise unreadable(self._name, error) from error
+        return done
 
-    def _batch(self, schema: Any, number: int, buffer: Any, offsets: Any, characters: Any) -> Any:
+    def _batch(self, number: int, buffer: Any, offsets: Any, characters: Any) -> Any:
         """One batch of lines. Those that are not plainly an object's are judged one by one."""
         import numpy as np
         import pyarrow as pa
@@ -239,7 +285,7 @@ class Stream:
             raw = pa.Array.from_buffers(pa.string(), count, parts)
             reason = pa.array(reasons, pa.string())
         line_numbers = pa.array(np.arange(number, number + count))
-        return pa.record_batch([line_numbers, raw, reason], schema=schema)
+        return pa.record_batch([line_numbers, raw, reason], schema=_schema())
 
     def _doubtful(self, offsets: Any, characters: Any) -> Any:
         """Indices of lines that begin with a blank or the mark, or are empty or too long."""
@@ -253,12 +299,36 @@ class Stream:
         return np.flatnonzero(found)
 
 
-def _refused(schema: Any, number: int, reason: str) -> Any:
+class Lines:
+    """Some lines of a stream, in its order, as a stream of their own."""
+
+    def __init__(self, stream: Stream, lines: Any) -> None:
+        self._stream = stream
+        self._lines = lines
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> Any:
+        return _arrow(self._stream._picked(self._lines), requested_schema)
+
+
+def _arrow(batches: Iterator[Any], requested_schema: object | None) -> Any:
+    import pyarrow as pa
+
+    reader = pa.RecordBatchReader.from_batches(_schema(), batches)
+    return reader.__arrow_c_stream__(requested_schema)
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    return pa.schema([("line", pa.int64()), ("raw", pa.string()), ("reason", pa.string())])
+
+
+def _refused(number: int, reason: str) -> Any:
     import pyarrow as pa
 
     columns = ([number], [None], [reason])
-    arrays = [pa.array(c, field.type) for c, field in zip(columns, schema, strict=True)]
-    return pa.record_batch(arrays, schema=schema)
+    arrays = [pa.array(c, field.type) for c, field in zip(columns, _schema(), strict=True)]
+    return pa.record_batch(arrays, schema=_schema())
 
 
 @contextmanager

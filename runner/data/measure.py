@@ -111,7 +111,8 @@ def _groups(
 
 def _group(connection: DuckDBPyConnection, rows: Rows, column: str) -> Group | None:
     """The column, if its values repeat: at least two of them, in two rows each on average."""
-    only = Rows(tuple(opened for opened in rows.opened if opened.part == "train"), column)
+    trained = tuple(opened for opened in rows.opened if opened.part == "train")
+    only = Rows(trained, column, connection)
     values, having, largest = connection.execute(
         "select count(*), coalesce(sum(rows), 0)::bigint, coalesce(max(rows), 0) from ("
         f" select grp, count(*) as rows from ({only.select('grp')})"

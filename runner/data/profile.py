@@ -5,7 +5,8 @@ Aggregates over the narrow tables; only tokens and languages read texts, of a sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from heapq import nsmallest
 from typing import Any
 
 from runner.data.checks.finding import Read
@@ -13,6 +14,7 @@ from runner.data.peek import HEAD_ROWS
 
 SCHEMA_VERSION = 1
 LISTED = 20
+LISTED_COLUMNS = 200  # of a source; rows may hold a key each
 BINS = 40
 TOKEN_ROWS = 2_000
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -35,6 +37,7 @@ def profile(read: Read) -> dict[str, Any]:
                 "compression": report.compression, "format": report.format,
                 "evidence": report.evidence, "bytes": report.bytes, "rows": report.rows,
                 "refused": report.refused, "blank": report.blank,
+                "columns": len(report.columns),
             }
             for report in read.reports
         ],
@@ -63,7 +66,7 @@ def _columns(read: Read) -> list[dict[str, Any]]:
     made = []
     for opened, report in zip(read.rows.opened, read.reports, strict=True):
         role_of = {column: role for role, column in opened.found.roles.items()}
-        for column, rows in report.columns.items():
+        for column, rows in _most_used(report.columns, role_of):
             types: dict[str, int] = {}
             for kind, count in report.types.get(column, {}).items():
                 name = TYPES.get(kind, "number")
@@ -73,9 +76,19 @@ def _columns(read: Read) -> list[dict[str, Any]]:
                 "source": report.name, "name": column, "role": role_of.get(column), "rows": rows,
                 "share": min(1.0, rows / max(1, report.rows + report.refused)), "types": types,
                 "first_line": first if first > HEAD_ROWS else None,
-                "empty": None,
+                "empty": report.empty.get(column),
             })  # fmt: skip
     return made
+
+
+def _most_used(columns: Mapping[str, int], used: Collection[str]) -> Iterator[tuple[str, int]]:
+    """LISTED_COLUMNS of them with their rows, in their order: those that are used, then those that
+    most rows have."""
+    if len(columns) <= LISTED_COLUMNS:
+        return iter(columns.items())
+    first = nsmallest(LISTED_COLUMNS, columns, key=lambda c: (c not in used, -columns[c]))
+    listed = set(first)
+    return ((column, rows) for column, rows in columns.items() if column in listed)
 
 
 def _distribution(read: Read, value: str, unit: str, relation: str = TASK) -> Any:

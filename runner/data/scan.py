@@ -6,10 +6,12 @@ rows + refused + blank = records of the file, always.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ from runner.data import files, formats
 from runner.data.files import File
 from runner.data.formats import Detected, Misfit, blank_sql, canonical, with_normalised
 from runner.data.formats.texts import quoted_text
+from runner.data.lines import Stream
 from runner.data.peek import HEAD_ROWS, head
 from runner.data.tables import one
 
@@ -33,6 +36,10 @@ if TYPE_CHECKING:
 EXPLAINED_AT_ONCE = 1000
 REMARKS, NAME = 5, 60  # of an odd row; characters of a key
 OPENING = 40  # characters
+FEATURED = formats.CANONICAL_COLUMNS.keys() - {"messages", "texts", "raw", "keys", "types"}
+COUNTED = ("line", "keys", "types")
+TEXT = {formats.EMPTY: "VARCHAR"}
+NUMBERS = count()  # of relations of single lines
 
 # a row without a prompt differs from others by its answer; no normalised text begins with a blank
 ASKED = "case when blank_prompt then completion else prompt end"
@@ -56,16 +63,22 @@ class Opened:
     source: Source
     file: File
     found: Detected
+    stream: Stream | None = field(compare=False)  # of a large file
 
     @property
     def conversation(self) -> bool:
         return not {"messages", "conversations"}.isdisjoint(self.found.roles)
 
-    def rows(self, group_by: str | None, lines: str) -> str:
-        """SQL: formats.CANONICAL_COLUMNS of the records of the relation `lines`."""
+    @property
+    def lines(self) -> str:
+        """The relation of its records."""
+        return f"lines_{self.index}"
+
+    def rows(self, group_by: str | None, lines: str, wanted: Collection[str]) -> str:
+        """SQL: the `wanted` of formats.CANONICAL_COLUMNS of the records of the relation `lines`."""
         grouped = None if self.part == "mix" else group_by
         return canonical(
-            self.found.format, self.found.roles, lines, self.source.columns.id, grouped
+            self.found.format, self.found.roles, lines, self.source.columns.id, grouped, wanted
         )
 
 
@@ -75,18 +88,36 @@ class Rows:
 
     opened: tuple[Opened, ...]
     group_by: str | None
+    connection: DuckDBPyConnection = field(repr=False, compare=False)
 
     def select(self, columns: str, hits: str | None = None) -> str:
         """SQL: source, line and `columns` of the rows that can be used.
 
-        `hits`: SQL of a relation (source, line); only its rows are parsed.
+        `hits`: SQL of a relation (source, line), asked at once; only its rows are read.
         """
+        # what is named nowhere is left out: to bind it costs more than to read a small file
+        wanted = {"line", "blank", "refusal", *re.findall(r"\w+", columns)}
+        lines = self.lines(hits)
         return " union all by name ".join(
             f"select {opened.index}::usmallint as source, line, {columns}"
-            f" from ({opened.rows(self.group_by, _lines(opened.index, hits))})"
+            f" from ({opened.rows(self.group_by, lines[opened.index], wanted)})"
             " where not blank and refusal is null"
             for opened in self.opened
         )
+
+    def lines(self, hits: str | None) -> dict[int, str]:
+        """Index of a file → relation of its records, of `hits` alone if given."""
+        if hits is None:
+            return {opened.index: opened.lines for opened in self.opened}
+        streams = [opened for opened in self.opened if opened.stream]
+        read = _picked(self.connection, streams, hits) if streams else {}
+        some = {
+            opened.index: f"(from {opened.lines} semi join"
+            f" (select line from ({hits}) where source = {opened.index}) using (line))"
+            for opened in self.opened
+            if not opened.stream
+        }
+        return some | read
 
     def by_source(self, values: Sequence[bool], source: str = "source") -> str:
         """SQL: the value of the file whose index the expression `source` gives."""
@@ -102,8 +133,9 @@ class Rows:
 class SourceReport:
     """What was read from one file. rows + refused + blank = its records.
 
-    `columns`: column → rows that have it. `types`: mapped column → JSON type → rows.
-    `first_lines`: column → the first line that has it. `evidence`: why the format was taken.
+    `columns`: column → rows that have it. `types`: mapped column → JSON type → rows. `empty`:
+    mapped column → rows where it is an empty text. `first_lines`: column → the first line that has
+    it. `evidence`: why the format was taken.
     """
 
     path: RecipePath
@@ -121,6 +153,7 @@ class SourceReport:
     blank: int
     columns: Mapping[str, int]
     types: Mapping[str, Mapping[str, int]]
+    empty: Mapping[str, int]
     first_lines: Mapping[str, int]
 
     @property
@@ -161,7 +194,9 @@ def scan(
         try:
             for file in files.open_source(source, base):
                 tell(f"reading {file.name}")
-                made = Opened(len(opened), path, part, source, file, _detect(file, source))
+                found = _detect(file, source)
+                stream = files.relate(connection, f"lines_{len(opened)}", file)
+                made = Opened(len(opened), path, part, source, file, found, stream)
                 reports.append(_scan_one(connection, made, group_by))
                 opened.append(made)
             _mapped_exist(source, [report for report in reports if report.path == path])
@@ -171,16 +206,15 @@ def scan(
         failed = [(("data", "split", "group_by"), e) for e in _lacks_group(reports, group_by)]
     if failed:
         raise _together(failed)
-    return Rows(tuple(opened), group_by), tuple(reports)
+    return Rows(tuple(opened), group_by, connection), tuple(reports)
 
 
 def _scan_one(connection: DuckDBPyConnection, opened: Opened, group_by: str | None) -> SourceReport:
-    file, table = opened.file, f"lines_{opened.index}"
+    file = opened.file
     state = _state(file.path)
-    files.relate(connection, table, file)
-    features = _features(opened.index, opened.part, opened.rows(group_by, table))
+    features = _features(opened.index, opened.part, opened.rows(group_by, opened.lines, FEATURED))
     connection.execute(features).fetchall()
-    _explain(connection, opened.index)
+    _explain(connection, opened)
     census = _census(connection, opened, group_by)
     blank, refused, rows = connection.execute(
         "select count(*) filter (blank), count(*) filter (refusal is not null),"
@@ -190,13 +224,14 @@ def _scan_one(connection: DuckDBPyConnection, opened: Opened, group_by: str | No
     return SourceReport(
         opened.path, opened.part, file.name, file.kind, file.compression,
         opened.found.format, opened.found.evidence, file.path, state, state[0],
-        rows, refused, blank, census.columns, census.types, census.first_lines,
+        rows, refused, blank, census.columns, census.types, census.empty, census.first_lines,
     )  # fmt: skip
 
 
 def _features(index: int, part: str, rows: str) -> str:
     judged = (
-        f"select *, {blank_sql('prompt')} as blank_prompt,"
+        "select *, hash(completion, system, tools) as answer_hash,"
+        f" {blank_sql('prompt')} as blank_prompt,"
         f" {blank_sql('completion')} as blank_completion from ({rows})"
     )
     return (
@@ -204,37 +239,47 @@ def _features(index: int, part: str, rows: str) -> str:
         f" case when not blank and refusal is null then '{part}' end, 0, false,"
         " blank, refusal, roles, calls, own_id, grp, label, desirable,"
         " completion = rejected, turns,"
-        f" {PROMPT_KEY}, hash(completion, system, tools), hash(prompt, completion, system, tools),"
+        f" {PROMPT_KEY}, answer_hash, hash(prompt, answer_hash),"
         f" hash(lower(left(completion, {OPENING}))),"
         " length(prompt), length(completion), length(rejected),"
         " strlen(prompt) + strlen(completion) + coalesce(strlen(system), 0),"
-        " blank_prompt, blank_completion, hash(keys, types)"
+        " blank_prompt, blank_completion, shape"
         f" from ({with_normalised(judged, ASKED, 'asked')})"
     )
 
 
-def _lines(index: int, hits: str | None) -> str:
-    if hits is None:
-        return f"lines_{index}"
-    wanted = f"(select line from ({hits}) where source = {index})"
-    return f"(from lines_{index} semi join {wanted} using (line))"
+def _picked(connection: DuckDBPyConnection, opened: Sequence[Opened], hits: str) -> dict[int, str]:
+    """Index of a file → relation of those of its records which `hits` (SQL) names."""
+    import numpy as np
+
+    found = connection.execute(f"select distinct source, line from ({hits}) order by all")
+    named = found.fetchnumpy()
+    made = {}
+    for file in opened:
+        assert file.stream
+        lines = np.asarray(named["line"][named["source"] == file.index])
+        made[file.index] = name = f"hits_{next(NUMBERS)}"
+        connection.register(name, file.stream.only(lines))
+    return made
 
 
-def _explain(connection: DuckDBPyConnection, index: int) -> None:
+def _explain(connection: DuckDBPyConnection, opened: Opened) -> None:
     """DuckDB says only that a line is not JSON; orjson says where."""
-    bad = f"select line from features where source = {index} and refusal = '{formats.NOT_JSON}'"
+    bad = (
+        "select source, line from features"
+        f" where source = {opened.index} and refusal = '{formats.NOT_JSON}'"
+    )
     if not one(connection, f"select count(*) from ({bad})"):
         return
-    found = connection.execute(
-        f"select line, raw from lines_{index} semi join ({bad}) using (line)"
-    )
+    lines = Rows((opened,), None, connection).lines(bad)[opened.index]
+    found = connection.execute(f"select line, raw from {lines}")
     reasons: list[tuple[int, str]] = []
     while some := found.fetchmany(EXPLAINED_AT_ONCE):
         reasons += [(line, _reason(raw)) for line, raw in some]
     connection.execute(
         "update features set refusal = reason from"
         " (select unnest(?::bigint[]) as bad, unnest(?::varchar[]) as reason)"
-        f" where source = {index} and line = bad",
+        f" where source = {opened.index} and line = bad",
         [list(column) for column in zip(*reasons, strict=True)],
     ).fetchall()
 
@@ -253,34 +298,36 @@ class Census:
 
     columns: dict[str, int]
     types: dict[str, dict[str, int]]
+    empty: dict[str, int]
     first_lines: dict[str, int]
 
 
 def _census(connection: DuckDBPyConnection, opened: Opened, group_by: str | None) -> Census:
     """Counts keys and types by one row of each shape, and fills `shapes` with the odd ones."""
-    shapes = (
-        "select shape, count(*) as rows, min(line) as line from features"
-        f" where source = {opened.index} and not blank group by shape"
-    )
-    connection.execute(f"create or replace table firsts as {shapes}").fetchall()
-    count = one(connection, "select count(*) from firsts")
-    # most files have one shape: the limit ends the reading at the last line that is asked for
-    lines = f"(from lines_{opened.index} semi join firsts using (line) limit {count})"
+    connection.execute(
+        "create or replace table firsts as"
+        " select source, shape, count(*) as rows, min(line) as line from features"
+        f" where source = {opened.index} and not blank group by all"
+    ).fetchall()
+    lines = Rows((opened,), None, connection).lines("from firsts")[opened.index]
     found = connection.execute(
-        f"select shape, line, rows, keys, types from ({opened.rows(group_by, lines)})"
+        "select firsts.shape, line, rows, keys, types"
+        f" from ({opened.rows(group_by, lines, COUNTED)})"
         " join firsts using (line) where keys is not null order by line"
     ).fetchall()
     connection.execute("drop table firsts").fetchall()
     columns: Counter[str] = Counter()
     types: dict[str, Counter[str]] = {}
+    empty: Counter[str] = Counter()
     first: dict[str, int] = {}
     for _, line, rows, keys, kinds in found:
         for key in dict.fromkeys(keys):
             columns[key] += rows
             first.setdefault(key, line)
         for column, kind in zip(opened.found.typed, kinds, strict=True):
+            empty[column] += rows * (kind == formats.EMPTY)
             if kind is not None:
-                types.setdefault(column, Counter())[kind] += rows
+                types.setdefault(column, Counter())[TEXT.get(kind, kind)] += rows
     usual = {column: _usual(kinds) for column, kinds in types.items()}
     odd = [
         (shape, remark)
@@ -292,7 +339,8 @@ def _census(connection: DuckDBPyConnection, opened: Opened, group_by: str | None
             f"insert into shapes select {opened.index}, unnest(?::ubigint[]), unnest(?::varchar[])",
             [list(column) for column in zip(*odd, strict=True)],
         ).fetchall()
-    return Census(dict(columns), {name: dict(kinds) for name, kinds in types.items()}, first)
+    by_type = {name: dict(kinds) for name, kinds in types.items()}
+    return Census(dict(columns), by_type, dict(empty), first)
 
 
 def _odd(
@@ -330,6 +378,7 @@ def _usual(kinds: Mapping[str, int]) -> str:
 def _in_words(kind: str) -> str:
     """A JSON type of DuckDB's."""
     words = {"VARCHAR": "a text", "ARRAY": "a list", "OBJECT": "an object", "NULL": "null"}
+    kind = TEXT.get(kind, kind)
     return words.get(kind, "true or false" if kind == "BOOLEAN" else "a number")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from dsl.problems import pointer
 from runner.data.formats.texts import blank_sql, quoted_name, quoted_text
 
 NOT_JSON = "not JSON"
+EMPTY = "EMPTY"  # beside JSON's types: an empty text
 # what `canonical` selects, in this order, with its types
 CANONICAL_COLUMNS: dict[str, str] = {
     "line": "bigint",
@@ -31,16 +32,18 @@ CANONICAL_COLUMNS: dict[str, str] = {
     "texts": "varchar",  # JSON object: role → text; flat rows only
     "raw": "varchar",
     "keys": "varchar[]",
-    "types": "varchar[]",
+    "types": "varchar[]",  # of the mapped columns: JSON's, EMPTY of an empty text
+    "shape": "ubigint",  # equal for rows with equal keys and types
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The relation (line, raw, reason, texts, names, kinds) and how its cells are named.
+    """The relation (line, raw, reason, texts, names, plain, kinds) and how its cells are named.
 
-    texts: the cells as text. names: the row's keys. kinds: the JSON types of the row itself, then
-    of the mapped columns, null where a cell is null or missing.
+    texts: the cells as text. names: the row's keys. plain: the row is an object, and what of its
+    mapped columns is not null is a text. kinds: of other rows, the JSON types of the row itself,
+    then of the mapped columns, null where a cell is null or missing.
     """
 
     relation: str
@@ -56,7 +59,14 @@ class Cells:
 
     def kind(self, role: str) -> str:
         """SQL: the JSON type of the cell; null where it is null, missing or not mapped."""
-        return f"kinds[{self.places[self.roles[role]]}]" if role in self.roles else "null::varchar"
+        if role not in self.roles:
+            return "null::varchar"
+        return self.kind_of(self.roles[role])
+
+    def kind_of(self, column: str) -> str:
+        """SQL: as `kind`, of a mapped column."""
+        plain = f"case when {self.texts[column]} is not null then 'VARCHAR' end"
+        return f"case when plain then {plain} else kinds[{self.places[column]}] end"
 
 
 def cells(
@@ -74,11 +84,13 @@ def cells(
     else:  # fields of a struct need names, and differ in more than case
         texts = f"try(json_extract_string(raw, [{_pointers(columns)}]))"
         named = {column: f"texts[{place}]" for place, column in enumerate(columns, 1)}
-    cells = [named[column] for column in typed]
-    read = f"{texts} as texts, try(json_keys(raw)) as names"
+    own_cells = [named[column] for column in typed]
+    kinds = f"list_transform({_types(typed)}, lambda kind: nullif(kind, 'NULL'))"
     return Cells(
-        f"(select line, raw, reason, texts, names, {_kinds(typed, cells)} as kinds"
-        f" from (select line, raw, reason, {read} from {lines}))",
+        f"(select *, case when not plain then {kinds} end as kinds"
+        f" from (select *, {_plain(own_cells)} as plain"
+        f" from (select line, raw, reason, {texts} as texts, try(json_keys(raw)) as names"
+        f" from {lines})))",
         roles,
         named,
         {column: place for place, column in enumerate(typed, 2)},
@@ -87,31 +99,30 @@ def cells(
     )
 
 
-def _kinds(columns: Sequence[str], cells: Sequence[str]) -> str:
-    """SQL: the types of a row and of its cells. Most need no look at the line: what begins like
-    prose is a text."""
-    types = f"try(json_type(raw, ['', {_pointers(columns)}]))"
+def _types(columns: Sequence[str]) -> str:
+    return f"try(json_type(raw, ['', {_pointers(columns)}]))"
+
+
+def _plain(cells: Sequence[str]) -> str:
+    """SQL: most rows need no second look for their types: what begins like prose is a text."""
     doubtful = " or ".join(
         f"({cell} >= '-' and {cell} < ':') or starts_with({cell}, '{{')"
         f" or starts_with({cell}, '[') or {cell} in ('true', 'false')"
         for cell in cells
     )
-    nothing = " and ".join(f"{cell} is null" for cell in cells)
-    plain = ", ".join(f"case when {cell} is not null then 'VARCHAR' end" for cell in cells)
-    known = f"list_transform({types}, lambda kind: nullif(kind, 'NULL'))"
-    return (
-        f"case when ({nothing}) then {types} when coalesce({doubtful}, false) then {known}"
-        f" else ['OBJECT', {plain}] end"
-    )
+    something = " or ".join(f"{cell} is not null" for cell in cells)
+    return f"({something}) and not coalesce({doubtful}, false)"
 
 
-def select(cells: Cells, relation: str, columns: Mapping[str, str]) -> str:
-    """SQL: CANONICAL_COLUMNS from `relation`, those of a format being given in `columns`.
+def select(cells: Cells, relation: str, columns: Mapping[str, str], wanted: Collection[str]) -> str:
+    """SQL: the `wanted` of CANONICAL_COLUMNS from `relation`, those of a format being given in
+    `columns`.
 
     Its 'refusal' is for rows that are JSON objects. What a format does not give is null.
     """
     own_id = cells.texts[cells.id_column] if cells.id_column is not None else "null"
     group = cells.texts[cells.group_by] if cells.group_by is not None else "null"
+    empty = [_empty(cells, column) for column in cells.places]
     common = {
         "line": "line",
         "blank": "raw is null and reason is null",
@@ -120,26 +131,36 @@ def select(cells: Cells, relation: str, columns: Mapping[str, str]) -> str:
         "raw": "try(json(raw))",
         "keys": "names",
         "types": f"[{', '.join(_type(cells, column) for column in cells.places)}]",
+        "shape": f"hash({', '.join(['names', 'kinds', *empty])})",
     }
     refusal = (
-        f"case when raw is null then reason when kinds is null then '{NOT_JSON}'"
-        f" when kinds[1] <> 'OBJECT' then {in_words('kinds[1]', 'try(json(raw))::varchar')}"
+        "case when raw is null then reason"
+        f" when not plain and kinds is null then '{NOT_JSON}'"
+        " when not plain and coalesce(kinds[1], 'NULL') <> 'OBJECT'"
+        f" then {in_words('kinds[1]', 'try(json(raw))::varchar')}"
         " || ', not an object'"
         f" else {columns['refusal']} end"
     )
     made = {**columns, **common, "refusal": refusal}
     listed = ", ".join(
-        f"({made.get(name, 'null')})::{kind} as {name}" for name, kind in CANONICAL_COLUMNS.items()
+        f"({made.get(name, 'null')})::{kind} as {name}"
+        for name, kind in CANONICAL_COLUMNS.items()
+        if name in wanted
     )
     return f"select {listed} from {relation}"
 
 
 def _type(cells: Cells, column: str) -> str:
-    """SQL: the JSON type of a cell, NULL of null; null where it is missing."""
-    kind = f"nullif(kinds[{cells.places[column]}], 'NULL')"
+    """SQL: the JSON type of a cell, EMPTY of an empty text, NULL of null; null where it is
+    missing."""
+    kind = f"if({_empty(cells, column)}, '{EMPTY}', {cells.kind_of(column)})"
     return (
         f"coalesce({kind}, case when list_contains(names, {quoted_text(column)}) then 'NULL' end)"
     )
+
+
+def _empty(cells: Cells, column: str) -> str:
+    return f"{cells.texts[column]} = ''"
 
 
 def in_words(kind: str, text: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from dsl.rows import Format
 from runner.data.formats import dialogues, flat
-from runner.data.formats.cells import Cells, cells, select
+from runner.data.formats.cells import CANONICAL_COLUMNS, Cells, cells, select
 from runner.data.formats.conversations import conversation
 
 # format → its cells → (relation, column of CANONICAL_COLUMNS → SQL expression over it)
@@ -28,8 +28,10 @@ def canonical(
     lines: str,
     id_column: str | None = None,
     group_by: str | None = None,
+    wanted: Collection[str] = CANONICAL_COLUMNS,
 ) -> str:
-    """SQL: CANONICAL_COLUMNS of the relation or subquery `lines` (line, raw, reason).
+    """SQL: the `wanted` of CANONICAL_COLUMNS of the relation or subquery `lines` (line, raw,
+    reason).
 
     `roles`: role → column, as detection gives them. Every record of `lines` gives one row. Where a
     key stands twice in an object, one of its values is read. DuckDB's JSON takes a comma before a
@@ -37,4 +39,4 @@ def canonical(
     """
     read = cells(roles, lines, id_column, group_by)
     relation, columns = SHAPES[format](read)
-    return select(read, relation, columns)
+    return select(read, relation, columns, wanted)

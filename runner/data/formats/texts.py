@@ -36,11 +36,9 @@ def with_normalised(rows: str, column: str, name: str) -> str:
     """SQL: `rows` (of a select) with the column `name`, that is `column` normalised. For all rows
     of a large relation: there, naming by a list costs more than the work.
     """
-    return (
-        f"select * exclude (plain_, fewer_), {_single('fewer_')} as {name}"
-        f" from (select *, {_fewer('plain_')} as fewer_"
-        f" from (select *, {_plain(column)} as plain_ from ({rows})))"
-    )
+    plain = f"select *, {_plain(column)} as plain_ from ({rows})"
+    fewer = f"select * exclude (plain_), {_fewer('plain_')} as fewer_ from ({plain})"
+    return f"select * exclude (fewer_), {_single('fewer_')} as {name} from ({fewer})"
 
 
 def _plain(column: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
@@ -233,6 +234,54 @@ def test_lines_that_are_too_long_are_refused(lengths: list[int], chunk: int) -> 
             for n, k in enumerate(lengths, 1)
         ]
         assert large(file, chunk) == related(file) == expected
+
+
+pieces = st.sampled_from(
+    [b"x", b"\n", b"\n\n", b" ", b"\r", b"\xef\xbb\xbf", b"\xff", ROW, b"y" * 25]
+)
+
+
+@given(
+    st.lists(pieces, max_size=30).map(b"".join), st.integers(4, 40), st.integers(0, 9), st.data()
+)
+@settings(deadline=None, max_examples=100)
+def test_single_lines_are_those_of_the_whole(
+    content: bytes, chunk: int, gap: int, data: st.DataObject
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "SMALL_BYTES", -1)
+        patch.setattr(lines, "CHUNK_BYTES", chunk)
+        patch.setattr(lines, "GAP_BYTES", gap)
+        patch.setattr(lines, "MAX_LINE_BYTES", 40)
+        path = Path(folder) / "a.jsonl"
+        path.write_bytes(content)
+        stream = relate(CONNECTION, "t", File(path, "a", "jsonl"))
+        assert stream
+        whole = CONNECTION.execute("from t").fetchall()
+        wanted = data.draw(st.sets(st.sampled_from(whole))) if whole else set()
+        numbers = np.array(sorted(line for line, _, _ in wanted), np.int64)
+        CONNECTION.register("picked", stream.only(numbers))
+        try:
+            for _ in range(2):
+                found = CONNECTION.execute("from picked").fetchall()
+                assert found == [line for line in whole if line in wanted]
+        finally:
+            CONNECTION.unregister("picked")
+            CONNECTION.unregister("t")
+
+
+def test_single_lines_of_a_file_that_has_changed_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes((ROW + b"\n") * 3)
+    with pytest.MonkeyPatch.context() as patch, duckdb.connect() as connection:
+        patch.setattr(files, "SMALL_BYTES", 0)
+        stream = relate(connection, "t", sniff(path, "a.jsonl"))
+        assert stream
+        connection.register("second", stream.only(np.array([2])))
+        assert connection.execute("select line from second").fetchall() == [(2,)]
+        path.write_bytes(ROW + b"\n")
+        with pytest.raises(DataError, match=r"^a\.jsonl: the file changed"), scanning():
+            connection.execute("from second").fetchall()
 
 
 def test_small_files_need_neither_numpy_nor_pyarrow(tmp_path: Path) -> None:
