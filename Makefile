@@ -7,12 +7,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := app.py dsl runner ui tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench clean
+.PHONY: help install ui demo test lint bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 install: .venv/installed  ## make .venv and install the package in it
+
+ui: .venv/ui/built  ## build the app's better editor (needs npm; without it a plain one serves)
 
 demo: .venv/installed  ## run recipes/legal.json: data, model, training, evaluation, report
 	$(BIN)/recipe run recipes/legal.json
@@ -30,7 +32,7 @@ bench: .venv/installed-dev  ## measure the command line and the speed of trainin
 	$(BIN)/python benchmarks/training_speed.py recipes/legal.json
 
 clean:  ## remove .venv and caches; runs and downloaded models stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv ui/editor/bundle .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, with its venv module"; exit 1; }
@@ -45,4 +47,14 @@ clean:  ## remove .venv and caches; runs and downloaded models stay
 
 .venv/installed-dev: .venv/installed
 	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# npm's packages stay in .venv; only the bundle goes into the tree, where git does not look.
+EDITOR := ui/editor
+.venv/ui/built: $(wildcard $(EDITOR)/src/*.js $(EDITOR)/*.json $(EDITOR)/build.mjs) schemas/recipe.schema.json
+	@command -v npm >/dev/null || { echo "npm is needed, of Node.js 20 or newer"; exit 1; }
+	mkdir -p .venv/ui
+	cp $(EDITOR)/package.json $(EDITOR)/package-lock.json .venv/ui
+	cd .venv/ui && npm ci --ignore-scripts --no-audit --no-fund
+	node $(EDITOR)/build.mjs .venv/ui/node_modules
 	@touch $@

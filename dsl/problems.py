@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any, Literal
 
 Path = tuple[str | int, ...]
@@ -94,6 +93,8 @@ def from_dotted(text: str) -> Path:
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant, or None where nothing is close."""
+    from difflib import get_close_matches
+
     known, word = list(known), word[:100].lower()
     # 'lora_rank' shares too little spelling with 'rank' for difflib, but contains it
     inside = (name for name in known if len(name) > 2 and name in word)

@@ -83,7 +83,7 @@ def audit(
         if mends:
             stem = proposal.name if proposal else file.stem
             folder = home(file) if proposal else file.parent
-            fixed = fix(prepared, found.source, folder / f"{stem}-clean", _judge(found))
+            fixed = fix(prepared, found.source, folder / f"{stem}-clean", judging(found))
         findings = fixed.after if fixed else prepared.findings
     return Audit(file, findings, proposal, mends, fixed)
 
@@ -94,7 +94,9 @@ def _is_recipe(file: Path) -> bool:
     return holds_recipe(file) if file.exists() else named_so
 
 
-def _judge(found: Read) -> Judge:
+def judging(found: Read) -> Judge:
+    """How a cleaned copy is judged: as its original was."""
+
     def judged(text: str, folder: Path) -> AbstractContextManager[Prepared]:
         around = Surroundings(
             folder.resolve(), found.around.allowed, found.around.trust_remote_code

@@ -1,37 +1,24 @@
-"""Findings of the data checks as a checklist for a terminal, and what a fix changed in it."""
+"""Findings of the data checks for a terminal: all, what is not well, and what a fix changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from runner.data.checks.finding import Finding, State
-
-SAID_ROWS = 3
-# state → its word in the list, its ANSI code, one and several of it in the summary
-STATES: dict[State, tuple[str, str, str, str]] = {
-    "pass": ("ok", "32", "passed", "passed"),
-    "warn": ("warning", "33", "warning", "warnings"),
-    "error": ("ERROR", "1;31", "error", "errors"),
-    "not_run": ("not run", "36", "not run", "not run"),
-    "off": ("off", "2", "off", "off"),
-}
+from runner.data.checks.finding import STATES, Finding, describe
 
 
 def checklist(findings: Sequence[Finding], color: bool = False) -> Iterator[str]:
     """A line for each finding in the order of the registry, what to do below it, and a summary."""
-    states = max(len(word) for word, *_ in STATES.values())
-    names = max((len(finding.check) for finding in findings), default=0)
-    for finding in findings:
-        word, code, *_ = STATES[finding.state]
-        shown = f"{word:<{states}}"
-        how = "" if finding.how == "exact" or finding.count is None else f" [{finding.how}]"
-        start = f"\x1b[{code}m{shown}\x1b[0m" if color else shown
-        yield f"{start}  {finding.check:<{names}}  {_message(finding)}{how}".rstrip()
-        if finding.state in ("warn", "error"):
-            margin = " " * (states + names + 4)
-            yield from (margin + line for line in _details(finding))
+    yield from describe(findings, color)
     yield ""
     yield summary(findings)
+
+
+def noted(findings: Sequence[Finding], color: bool = False, quick: bool = False) -> Iterator[str]:
+    """What is not well, and a summary of all. `quick`: of a look that left out some checks."""
+    yield from describe((f for f in findings if f.state in ("warn", "error")), color)
+    rest = "; 'recipe check' runs those that read all texts" if quick else ""
+    yield summary(findings) + rest
 
 
 def summary(findings: Sequence[Finding]) -> str:
@@ -57,16 +44,3 @@ def difference(before: Sequence[Finding], after: Sequence[Finding]) -> Iterator[
 
 def _count(finding: Finding) -> str:
     return "-" if finding.count is None else f"{finding.count:,}"
-
-
-def _message(finding: Finding) -> str:
-    return "" if finding.state == "off" else finding.message
-
-
-def _details(finding: Finding) -> Iterator[str]:
-    where = [row.id + (f" ({row.note})" if row.note else "") for row in finding.rows[:SAID_ROWS]]
-    yield from where
-    if where and (more := (finding.count or 0) - len(where)) > 0:
-        yield f"and {more:,} more"
-    if finding.hint:
-        yield f"-> {finding.hint}"

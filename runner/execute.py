@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,7 +18,10 @@ from runner.children import interrupted
 from runner.evals.gates import exit_status, overall
 from runner.evals.suites import METRICS_FILE, judge_all
 from runner.job import Job, finished
+from runner.probe import hardware
 from runner.runs.process import wait_until, worker_lives
+from runner.runs.queue import Ticket, turn
+from runner.runs.state import State, supervised
 from runner.runs.store import RunFolder, owned, read_json, write_bytes, write_json
 from runner.steps import CACHED, STEPS
 
@@ -39,7 +42,9 @@ def begin(run: RunFolder, plan: Plan, recipe_text: str, about: dict[str, Any]) -
 
 
 def execute(job: Job, cause: str) -> dict[str, Any]:
-    """Runs every step that is not done yet. Returns the result, as result.json has it.
+    """Waits for its turn on the device and runs every step that is not done yet.
+
+    Returns the result, as result.json has it.
 
     result.json is written last, whatever happens. Raises RunError only where another process has
     the run.
@@ -48,10 +53,12 @@ def execute(job: Job, cause: str) -> dict[str, Any]:
     with owned(job.run):
         end = _ended_by(RunError("a fault of this program", "its traceback says more"))
         try:
-            with _signals_interrupt():
+            with _signals_interrupt(), supervised(job.run, job.attempt) as tell:
                 _begin_attempt(job, cause)
-                _run_steps(job, seconds)
-                end = _judged(job)
+                with _turn(job, tell):
+                    began = time.monotonic()
+                    _run_steps(job, seconds)
+                    end = _judged(job)
         except KeyboardInterrupt:
             end = _ended_by(interrupted(job, "the run"))
         except RecipeError as error:
@@ -131,6 +138,20 @@ def _begin_attempt(job: Job, cause: str) -> None:
     job.run.result.unlink(missing_ok=True)
 
 
+@contextmanager
+def _turn(job: Job, tell: Callable[[State], None]) -> Iterator[None]:
+    """The device for this run alone; what it waits for is said."""
+
+    def waiting(before: Ticket) -> None:
+        tell("queued")
+        job.display.line(f"waiting for run {before.run}, which has the device ({before.device})")
+
+    device = hardware(job.recipe.compute.device).device
+    with turn(job.run, device, job.run.stop.exists, waiting):
+        tell("running")
+        yield
+
+
 def _run_steps(job: Job, seconds: dict[str, float]) -> None:
     done = finished(job.run)
     if job.located.folder is None:
@@ -142,6 +163,8 @@ def _run_steps(job: Job, seconds: dict[str, float]) -> None:
         if name in done:
             job.display.step(name, "done before")
             continue
+        if job.run.stop.exists():
+            raise interrupted(job, name)
         log, began = job.events(name), time.monotonic()
         log("started", fingerprint=step["fingerprint"])
         job.display.step(name, step["title"])

@@ -19,7 +19,7 @@ from runner.execute import begin, execute
 from runner.job import Job, finished
 from runner.progress import Display
 from runner.read import planned, read
-from runner.runs.process import worker_lives
+from runner.runs.state import state
 from runner.runs.store import RunFolder, list_runs, new_run, open_run, read_json
 from runner.show import problem_lines
 
@@ -119,7 +119,7 @@ def _row(run: RunFolder) -> dict[str, Any]:
     try:
         about = read_json(run.run)
         result = read_json(run.result) if run.result.exists() else {}
-        status = result.get("status") or ("running" if worker_lives(run) else "lost")
+        status: str = state(run)
     except RecipeError as error:
         about, result, status = {}, {"reason": error.message}, "damaged"
     return {

@@ -11,6 +11,7 @@ from pathlib import Path
 from dsl.errors import DataError, RecipeError, RunError
 from dsl.methods import info
 from runner.bases import chat_format, hashes, locate, tokenizer, verify
+from runner.checklist import noted
 from runner.children import run_child
 from runner.data import checks
 from runner.data.checks import Finding
@@ -34,7 +35,9 @@ def data(job: Job) -> str:
     except duckdb.Error as error:  # a full disk, most often
         reason = str(error).splitlines()[0]
         raise RunError(f"the data cannot be written to {job.run.data}: {reason}") from None
-    _judge(job, job.prepared.findings)
+    for line in noted(job.prepared.findings):
+        job.tell(line)
+    _stop_at_errors(job.prepared.findings)
     return ", ".join(f"{part.rows} {name}" for name, part in job.prepared.parts.items())
 
 
@@ -102,13 +105,14 @@ def _close_truncation(job: Job, summaries: Mapping[str, TokenSummary]) -> None:
     known = read_json(path)["findings"]
     closed = [plain if found["check"] == finding.check else found for found in known]
     write_json(path, {"findings": closed})
-    _judge(job, [finding])
+    if finding.state in ("warn", "error"):
+        for line in checks.describe([finding]):
+            job.tell(line)
+    _stop_at_errors([finding])
 
 
-def _judge(job: Job, findings: Sequence[Finding]) -> None:
-    """Tells warnings; raises DataError for errors."""
-    for line in checks.describe(f for f in findings if f.state in ("warn", "error")):
-        job.tell(line)
+def _stop_at_errors(findings: Sequence[Finding]) -> None:
+    """Raises DataError."""
     if failed := checks.failed(findings):
         names = ", ".join(finding.check for finding in failed)
         message = f"{len(failed)} data check{'s' * (len(failed) > 1)} failed: {names}"

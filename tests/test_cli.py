@@ -16,8 +16,8 @@ import dsl
 
 ROOT = Path(dsl.__file__).parents[1]
 VERBS = (
-    "check", "doctor", "explain", "models", "new", "plan", "report", "run", "runs", "schema", "ui",
-    "validate",
+    "check", "doctor", "explain", "models", "new", "plan", "report", "run", "runs", "schema",
+    "stop", "ui", "validate",
 )  # fmt: skip
 RECIPES = sorted((ROOT / "recipes").glob("*.json"))
 
@@ -145,6 +145,25 @@ def test_plan(recipe: Any, tiny: Path) -> None:
     plain = recipe("plan", "tiny.json", "--json", cwd=tiny).json
     assert plain["targets"]["trainable_parameters"] == 16_384
     assert not (tiny / "runs").exists()
+
+
+def test_check_plan_and_run_put_a_finding_into_the_same_words(
+    recipe: Any, write_recipe: Any, tmp_path: Path
+) -> None:
+    """The run is ended by the finding, before anything heavy starts."""
+    write_recipe(tmp_path, data={"checks": {"size": {"error_below": 1000}}})
+    said = {verb: recipe(verb, "tiny.json", cwd=tmp_path) for verb in ("check", "plan", "run")}
+    for verb, ended in said.items():
+        assert ended.code == 3
+        lines = ended.out.splitlines()
+        (at,) = [n for n, line in enumerate(lines) if re.match(" *ERROR +size", line)]
+        assert lines[at].split()[2:] == ["63", "training", "rows"], verb
+        assert lines[at + 1].strip().startswith("-> add examples"), verb
+        assert re.search(r"^ *\d+ checks: \d+ passed, .*[1-9] error", ended.out, re.MULTILINE), verb
+    others = [line for line in said["plan"].out.splitlines() if re.match(" *ok ", line)]
+    assert others == []
+    assert "'recipe check' runs those that read all texts" in said["plan"].out
+    assert "'recipe check' runs" not in said["check"].out + said["run"].out
 
 
 def test_set_changes_what_is_planned(recipe: Any, tiny: Path) -> None:

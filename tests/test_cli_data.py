@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from runner.checklist import STATES, checklist, difference, summary
+from runner.checklist import checklist, difference, noted, summary
 from runner.cli import main
 from runner.data.checks import CHECKS
-from runner.data.checks.finding import Finding, FoundRow
+from runner.data.checks.finding import STATES, Finding, FoundRow
 
 
 @pytest.fixture
@@ -173,6 +173,26 @@ def test_the_checklist_tells_five_states_apart() -> None:
         "5 checks: 1 passed, 1 warning, 1 error, 1 not run, 1 off",
     ]
     assert summary(FINDINGS[:1] * 2 + FINDINGS[1:2] * 2) == "4 checks: 2 passed, 2 warnings"
+
+
+def test_a_plan_and_a_run_tell_what_is_not_well() -> None:
+    told = [
+        "warning  size     4 of 9",
+        "                  r1 (why)",
+        "                  r2",
+        "                  r3",
+        "                  and 1 more",
+        "                  -> do so",
+        "ERROR    leakage  1 of 9",
+        "                  r1 (why)",
+        "                  -> do so",
+    ]
+    assert list(noted(FINDINGS)) == [*told, summary(FINDINGS)]
+    assert list(noted(FINDINGS[:1])) == ["1 check: 1 passed"]
+    *lines, last = noted(FINDINGS, quick=True)
+    assert lines == told
+    assert last == f"{summary(FINDINGS)}; 'recipe check' runs those that read all texts"
+    assert any("\x1b[1;31mERROR" in line for line in noted(FINDINGS, color=True))
 
 
 def test_colour_changes_no_word() -> None:

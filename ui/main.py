@@ -6,19 +6,36 @@ from pathlib import Path
 
 import streamlit as st
 
+from ui.current import restore
+
 HOME = Path(__file__).parent
-PAGES = {
-    "recipe": ("Recipe", ":material/description:"),
-    "runs": ("Runs", ":material/list:"),
-    "report": ("Report", ":material/fact_check:"),
+# section → file → title, icon
+PAGES: dict[str, dict[str, tuple[str, str]]] = {
+    "": {"home": ("Home", ":material/home:")},
+    "Write": {
+        "recipe": ("Recipe", ":material/description:"),
+        "data": ("Data", ":material/table_view:"),
+        "checklist": ("Checklist", ":material/checklist:"),
+        "plan": ("Plan", ":material/map:"),
+    },
+    "Train": {
+        "run": ("Run", ":material/play_circle:"),
+        "report": ("Report", ":material/fact_check:"),
+        "runs": ("Runs", ":material/list:"),
+    },
 }
 
 
 def main() -> None:
     # a local icon: another would be fetched from outside
     st.set_page_config("Finetune Recipes", str(HOME / "icon.svg"), layout="wide")
-    pages = [
-        st.Page(HOME / f"{name}.py", title=title, icon=icon, default=name == "recipe")
-        for name, (title, icon) in PAGES.items()
-    ]
-    st.navigation(pages, position="top").run()
+    pages = {
+        section: [
+            st.Page(HOME / f"{name}.py", title=title, icon=icon, default=name == "home")
+            for name, (title, icon) in files.items()
+        ]
+        for section, files in PAGES.items()
+    }
+    page = st.navigation(pages)
+    restore()
+    page.run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dsl.errors import RecipeError
-from runner.app import runs_folder
+from runner.app.server import runs_folder
 from runner.runs.store import open_run
 from runner.start import overview
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from runner.app import runs_folder
+from runner.app.server import runs_folder
 from runner.start import overview
 
 EVERY_SECONDS = 2

@@ -26,6 +26,14 @@ Change = Callable[[Row, Roles, str], Row]  # row, roles, note of the finding →
 # what stands in these parts for 'nothing' says nothing; an answer of 'None' may be meant
 EMPTIED = ("input", "system")
 _NOTHING = re.compile(NOTHING.replace(r"\z", r"\Z"))
+# LaTeX whose backslash was read as an escape: of '\frac' a form feed and 'rac' are left
+_LATEX = (
+    "alpha", "angle", "approx", "bar", "begin", "beta", "binom", "boldsymbol", "boxed", "forall",
+    "frac", "varepsilon", "varphi", "vdots", "vec",
+)  # fmt: skip
+_ESCAPED = {"a": "\x07", "b": "\x08", "f": "\x0c", "v": "\x0b"}
+_COMMANDS = {_ESCAPED[command[0]] + command[1:]: "\\" + command for command in _LATEX}
+_UNESCAPED = re.compile(f"(?:{'|'.join(_COMMANDS)})(?![a-zA-Z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +138,8 @@ def _mended_json(text: str) -> str:
 
 
 def mend(text: str) -> str:
-    """Without mojibake and invisible characters; what was lost to U+FFFD stays lost.
+    """Without mojibake and invisible characters, and with LaTeX's commands as they were; what was
+    lost to U+FFFD stays lost.
 
     Quotes, ligatures and widths are how somebody writes: ftfy is told to leave them.
     """
@@ -142,7 +151,7 @@ def mend(text: str) -> str:
         unescape_html=False, uncurl_quotes=False, fix_latin_ligatures=False,
         fix_character_width=False, fix_line_breaks=False, normalization=None,
     )  # fmt: skip
-    mended = fix_text(text, kept)
+    mended = fix_text(_UNESCAPED.sub(lambda match: _COMMANDS[match[0]], text), kept)
     spans = [hit for hit in encoding(mended) if hit.kind not in (MOJIBAKE, REPLACEMENT)]
     for hit in reversed(spans):
         mended = mended[: hit.start] + mended[hit.end :]

@@ -30,7 +30,7 @@ Line = tuple[int, str | None, str | None]
 
 CHUNK_BYTES = 1 << 22
 GROWTH_BYTES = 1 << 29
-GAP_BYTES = 1 << 16  # lines nearer to each other are read together
+PICKED_LINES = 1 << 16
 MAX_LINE_BYTES = 1 << 30
 MARK = b"!"
 TOO_LONG = "longer than a gibibyte"
@@ -209,7 +209,8 @@ class Stream:
                 offsets = np.empty(len(ends) + 1, np.int32)
                 offsets[0], offsets[1:] = start, ends
                 places.append(ends + base)
-                yield self._batch(number, buffer, offsets, characters)
+                numbers = np.arange(number, number + len(ends))
+                yield self._batch(numbers, buffer, offsets, characters)
                 number += len(ends)
                 start = int(ends[-1])
             if not read:
@@ -221,30 +222,30 @@ class Stream:
         self._places = np.concatenate(places)
 
     def _picked(self, lines: Any) -> Iterator[Any]:
-        """Batches of these lines; neighbours are read together."""
+        """Batches of these lines, gathered from wherever they stand."""
         import numpy as np
         import pyarrow as pa
 
         self._unchanged()
-        begins, ends = self._places[lines - 1], self._places[lines]
-        apart = np.flatnonzero(begins[1:] - ends[:-1] > GAP_BYTES) + 1
-        for low, high in pairwise((0, *apart.tolist(), len(lines))):
-            while low < high:
-                place = int(begins[low])
-                within = int(np.searchsorted(ends[low:high], place + CHUNK_BYTES, "right"))
-                some = lines[low : low + max(1, within)]
-                low += len(some)
-                first, last = int(some[0]), int(some[-1])
-                size = int(self._places[last]) - place
-                if size > MAX_LINE_BYTES:  # one alone
-                    yield _refused(first, TOO_LONG)
-                    continue
-                buffer = pa.allocate_buffer(size)
-                if self._read(memoryview(buffer).cast("B"), place) < size:
+        while len(lines):
+            begins, ends = (self._places[lines[:PICKED_LINES] - 1 + end] for end in (0, 1))
+            filled = np.cumsum(ends - begins)
+            count = max(1, int(np.searchsorted(filled, CHUNK_BYTES, "right")))
+            some, lines, size = lines[:count], lines[count:], int(filled[count - 1])
+            if size > MAX_LINE_BYTES:  # one alone
+                yield _refused(int(some[0]), TOO_LONG)
+                continue
+            buffer = pa.allocate_buffer(size)
+            view = memoryview(buffer).cast("B")
+            offsets = np.concatenate(([0], filled[:count])).astype(np.int32)
+            # neighbours are read at once
+            apart = begins[1:count] != ends[: count - 1]
+            firsts = np.flatnonzero(np.concatenate(([True], apart)))
+            edges = [*offsets[firsts].tolist(), size]
+            for place, (start, stop) in zip(begins[firsts].tolist(), pairwise(edges), strict=True):
+                if self._read(view[start:stop], place) < stop - start:
                     self._unchanged()
-                offsets = (self._places[first - 1 : last + 1] - place).astype(np.int32)
-                batch = self._batch(first, buffer, offsets, np.frombuffer(buffer, np.uint8))
-                yield batch if batch.num_rows == len(some) else batch.take(some - first)
+            yield self._batch(some, buffer, offsets, np.frombuffer(buffer, np.uint8))
         self._unchanged()
 
     def _read(self, view: memoryview, position: int) -> int:
@@ -259,7 +260,7 @@ class Stream:
             raise unreadable(self._name, error) from error
         return done
 
-    def _batch(self, number: int, buffer: Any, offsets: Any, characters: Any) -> Any:
+    def _batch(self, numbers: Any, buffer: Any, offsets: Any, characters: Any) -> Any:
         """One batch of lines. Those that are not plainly an object's are judged one by one."""
         import numpy as np
         import pyarrow as pa
@@ -279,13 +280,12 @@ class Stream:
             reasons: list[str | None] = [None] * count
             for index in doubtful.tolist():
                 line = characters[offsets[index] : offsets[index + 1]].tobytes()
-                _, text, reasons[index] = judged(number + index, line, self._marked)
+                _, text, reasons[index] = judged(int(numbers[index]), line, self._marked)
                 valid[index] = text is not None
             parts[0] = pa.py_buffer(np.packbits(valid, bitorder="little"))
             raw = pa.Array.from_buffers(pa.string(), count, parts)
             reason = pa.array(reasons, pa.string())
-        line_numbers = pa.array(np.arange(number, number + count))
-        return pa.record_batch([line_numbers, raw, reason], schema=_schema())
+        return pa.record_batch([pa.array(numbers), raw, reason], schema=_schema())
 
     def _doubtful(self, offsets: Any, characters: Any) -> Any:
         """Indices of lines that begin with a blank or the mark, or are empty or too long."""

@@ -5,19 +5,19 @@ Fills in the part of every row of `features`, and makes the views `placed` and `
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dsl.recipe import Data, MixSource
+from runner.data.clusters import cluster, forget, ordered, shuffled
 from runner.data.scan import Rows
 from runner.data.tables import one
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-FETCHED_AT_ONCE = 10_000
+TRAIN = "train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,64 +48,74 @@ def place(connection: DuckDBPyConnection, data: Data, rows: Rows) -> Placed:
         "insert into refused select source, line, refusal, roles, calls from features"
         " where refusal is not null order by source, line"
     ).fetchall()
-    trained = _sources(rows, ("data", "train"))
+    mine = _among(_sources(rows, ("data", "train")))
     _weigh(connection, data, rows)
-    united = _clusters(connection, trained)
-    count = one(connection, "select count(*) from clusters")
-    total = one(connection, "select sum(rows) from clusters")
+    found = cluster(connection, mine, data.split.group_by is not None)
     shares = {
         "test": 0.0 if data.test else data.split.test,
         "validation": 0.0 if data.validation else data.split.validation,
     }
-    held = assign(_ordered(connection, data.split.seed), count, total, shares)
-    _hold(connection, held, trained)
+    if held := sum(shares.values()):
+        sizes = ordered(connection, data.split.seed, held, found.count)
+        _hold(connection, assign(sizes, found.count, found.rows, shares), shares)
+    forget(connection)
     mix = _mix(connection, data, rows)
     if _ids_repeat(connection, rows):
         _number_ids(connection, rows)
-    for table in ("clusters", "cluster_of", "ordered", "held", "edges", "roots", "drawn"):
-        connection.execute(f"drop table {table}").fetchall()
     connection.execute(PLACED)
-    connection.execute(f"create view final as {_final(rows)}")
-    grouped = one(
-        connection, f"select count(*) from placed where grp is not null and {_among(trained)}"
-    )
-    return Placed(count, grouped, united, mix)
+    connection.execute(f"create view final as {named(rows, 'placed')}")
+    grouped = one(connection, f"select count(*) from placed where grp is not null and {mine}")
+    return Placed(found.count, grouped, found.united, mix)
 
 
-def assign(
-    ordered: Iterable[tuple[int, int]], count: int, total: int, shares: Mapping[str, float]
-) -> dict[int, str]:
-    """Place of a cluster → part, for the clusters that are held out of training.
+def assign(sizes: Iterable[int], count: int, total: int, shares: Mapping[str, float]) -> list[str]:
+    """The part of every cluster, in their order; those beyond the end of the list are trained on.
 
-    `ordered`: (place of the cluster, its rows), `count` of them with `total` rows, in the order of
-    a hash of the seed. Each goes to the part, of those that it still fits, which lacks most of its
-    share; to training if it fits none. So a part ends short by less than the smallest cluster of
-    training. A part that none fitted takes the smallest. One cluster is kept for training, and one
-    for every part where there are enough.
+    `sizes`: rows of the clusters, `count` of them with `total` rows, in the order of a hash of the
+    seed. Each goes to the part, of those that it still fits, which lacks most of its share; to
+    training if it fits none. So a part ends short by less than the smallest cluster of training. A
+    part that none fitted takes the smallest. One cluster is kept for training, and one for every
+    part where there are enough.
     """
     targets = {part: max(1, round(share * total)) for part, share in shares.items() if share > 0}
-    enough = count > len(targets)
-    rows = dict.fromkeys(targets, 0)
-    held: dict[int, str] = {}
-    trained: list[tuple[int, int]] = []
-    for index, (cluster, size) in enumerate(ordered):
-        if rows == targets:
+    # of each part that is not full: less the share it lacks, nth, name, rows, target; in order, so
+    # that the part which lacks most stands in front
+    lacking: list[list[Any]] = [
+        [-1.0, nth, part, 0, target] for nth, (part, target) in enumerate(targets.items())
+    ]
+    parts: list[str] = []
+    trained = 0
+    smallest: list[tuple[int, int]] = []  # clusters of training: rows, place; as many as parts
+    scarce = count - len(targets)  # from this place on there may be too few to choose
+    for place, size in enumerate(sizes):
+        if not lacking:
             break  # all that come are trained on
-        fitting = [part for part in targets if rows[part] + size <= targets[part]]
-        part = max(fitting, key=lambda part: 1 - rows[part] / targets[part], default=None)
-        wanting = sum(1 for other in rows if not rows[other] and other != part) if enough else 0
-        if part is None or len(trained) + count - index - 1 <= wanting:
-            trained.append((size, cluster))
+        for each in lacking:
+            _, _, part, rows, target = each
+            rows += size
+            if rows <= target:
+                break
         else:
-            rows[part] += size
-            held[cluster] = part
+            part = TRAIN
+        if place >= scarce:
+            wanting = sum(other != part and other not in parts for other in targets)
+            if trained + count - place - 1 <= (wanting if scarce > 0 else 0):
+                part = TRAIN
+        parts.append(part)
+        if part == TRAIN:
+            trained += 1
+            if len(smallest) < len(targets) or size < smallest[-1][0]:
+                smallest = sorted([*smallest, (size, place)])[: len(targets)]
+        elif rows == target:
+            lacking.remove(each)
+        else:
+            each[0], each[3] = rows / target - 1, rows
+            lacking.sort()
     for part in targets:
-        if not rows[part] and len(trained) > 1:
-            size, cluster = smallest = min(trained, key=lambda known: known[0])
-            trained.remove(smallest)
-            rows[part] += size
-            held[cluster] = part
-    return held
+        if part not in parts and trained > 1:
+            parts[smallest.pop(0)[1]] = part
+            trained -= 1
+    return parts
 
 
 def _weigh(connection: DuckDBPyConnection, data: Data, rows: Rows) -> None:
@@ -121,98 +131,31 @@ def _weigh(connection: DuckDBPyConnection, data: Data, rows: Rows) -> None:
     for relation, weight, count in zip(mine, known, there, strict=True):
         left = count - round(scale * weight)
         connection.execute(
-            "update features set part = null where (source, line) in ("
-            f" select (source, line) from features where part is not null and {relation}"
-            f" order by {_shuffled(data.split.seed, 'prompt_key')} desc, source, line limit {left})"
+            "update features set part = null where rowid in ("
+            f" select rowid from features where part is not null and {relation}"
+            f" order by {shuffled(data.split.seed, 'prompt_key')} desc, source, line limit {left})"
         ).fetchall()
 
 
-# ---------------------------------------------------------------- clusters
-
-
-def _clusters(connection: DuckDBPyConnection, trained: list[int]) -> int:
-    """Fills `cluster_of` (prompt_key, cluster), of grouped prompts only, and `clusters` (cluster,
-    rows).
-
-    A cluster is named by the least key of its prompts. Returns the groups united by prompts.
-    """
-    mine = f"features where part is not null and {_among(trained)}"
-    connection.execute(
-        f"create table edges as select prompt_key, grp from {mine} and grp is not null group by all"
-    ).fetchall()
-    shared = connection.execute(
-        "select list(grp order by grp) from edges group by prompt_key having count(*) > 1"
-    ).fetchall()
-    roots = _roots(groups for (groups,) in shared)
-    connection.execute(
-        "create table roots as select unnest(?::varchar[]) as grp, unnest(?::varchar[]) as root",
-        [list(roots), list(roots.values())],
-    ).fetchall()
-    connection.execute(
-        "create table cluster_of as"
-        " select prompt_key, min(prompt_key) over (partition by root) as cluster from ("
-        "  select prompt_key, min(coalesce(root, grp)) as root"
-        "  from edges left join roots using (grp) group by prompt_key)"
-    ).fetchall()
-    connection.execute(
-        "create table clusters as"
-        " select coalesce(cluster, prompt_key) as cluster, count(*) as rows"
-        f" from (from {mine}) left join cluster_of using (prompt_key) group by 1"
-    ).fetchall()
-    sizes = Counter(roots.values())
-    return sum(size for size in sizes.values() if size > 1)
-
-
-def _roots(shared: Iterable[list[str]]) -> dict[str, str]:
-    """Group → the first group of its connected component, for groups that share a prompt."""
-    parent: dict[str, str] = {}
-
-    def root(group: str) -> str:
-        parent.setdefault(group, group)
-        while parent[group] != group:
-            parent[group] = parent[parent[group]]
-            group = parent[group]
-        return group
-
-    for first, *others in shared:
-        for other in others:
-            parent[root(other)] = root(first)
-    return {group: root(group) for group in list(parent)}
-
-
-def _ordered(connection: DuckDBPyConnection, seed: int) -> Iterator[tuple[int, int]]:
-    """(place, rows) of the clusters in the order of a hash of seed and key, as they are asked for.
-
-    Keys stay in the database: DuckDB writes a million of them as decimals in minutes.
-    """
-    connection.execute(
-        "create table ordered as select row_number() over (order by "
-        f" {_shuffled(seed, 'cluster')}, cluster) as nth, cluster, rows from clusters"
-    ).fetchall()
-    found = connection.cursor().execute("select nth, rows from ordered order by nth")
-    while some := found.fetchmany(FETCHED_AT_ONCE):
-        yield from some
-
-
-def _shuffled(seed: int, key: str) -> str:
-    """SQL to order by: the same on every machine, with no relation to what is ordered."""
-    return f"md5_number('{seed}:' || hex({key}))"
-
-
-def _hold(connection: DuckDBPyConnection, held: Mapping[int, str], trained: list[int]) -> None:
-    """Moves the rows of the clusters at these places of `ordered` to their parts."""
-    if not held:
+def _hold(connection: DuckDBPyConnection, parts: list[str], shares: Mapping[str, float]) -> None:
+    """Moves the rows of the clusters of `ordered` to their parts."""
+    count = one(connection, "select count(*) from ordered")
+    # a bit for each cluster: lists of names cost DuckDB more than all the rest of the split
+    bits = {
+        part: "".join(["1" if each == part else "0" for each in parts]).ljust(count, "0")
+        for part in shares
+        if part in parts
+    }
+    if not bits:
         return
+    held = " ".join(
+        f"when get_bit(?::bit, ordered.rowid::integer) = 1 then '{part}'::part" for part in bits
+    )
     connection.execute(
-        "insert into held select coalesce(prompt_key, ordered.cluster), part from ordered"
-        " join (select unnest(?::bigint[]) as nth, unnest(?::part[]) as part) using (nth)"
-        " left join cluster_of using (cluster)",
-        [list(held), list(held.values())],
-    ).fetchall()
-    connection.execute(
-        "update features set part = held.part from held"
-        f" where features.prompt_key = held.prompt_key and features.part is not null"
-        f" and {_among(trained)}"
+        "update features set part = held.part from ("
+        f" select place, case {held} end as part from clustered join ordered using (cluster)"
+        ") as held where features.rowid = place and held.part is not null",
+        list(bits.values()),
     ).fetchall()
 
 
@@ -221,6 +164,8 @@ def _hold(connection: DuckDBPyConnection, held: Mapping[int, str], trained: list
 
 def _mix(connection: DuckDBPyConnection, data: Data, rows: Rows) -> tuple[MixCount, ...]:
     """Takes of each mix source the rows that make up its share of the training part."""
+    if not data.mix:
+        return ()
     connection.execute("create table drawn (source usmallint, line bigint, copy integer)")
     trained = one(connection, "select count(*) from features where part = 'train'")
     final = trained / (1 - sum(source.share for source in data.mix))
@@ -243,6 +188,7 @@ def _mix(connection: DuckDBPyConnection, data: Data, rows: Rows) -> tuple[MixCou
         " where features.source = drawn.source and features.line = drawn.line and drawn.copy = 0"
         " and features.copy = 0"
     ).fetchall()
+    connection.execute("drop table drawn").fetchall()
     return counts
 
 
@@ -256,7 +202,7 @@ def _draw(
     connection.execute(
         f"insert into drawn select source, line, again from (from {mine}),"
         f" range({copies}) as copies(again)"
-        f" order by again, {_shuffled(seed, 'prompt_key')}, source, line limit {taken}"
+        f" order by again, {shuffled(seed, 'prompt_key')}, source, line limit {taken}"
     ).fetchall()
     return MixCount(source.name, source.share, wanted, available, taken)
 
@@ -269,10 +215,11 @@ PLACED = (
 )
 
 
-def _final(rows: Rows) -> str:
+def named(rows: Rows, relation: str) -> str:
+    """SQL: rows of `placed` with the name of their file, and an id that is unique in the run."""
     return (
         f"select * exclude (own_id), {rows.names('source')} as name,"
-        f" coalesce(own_id, {_line_id(rows)}) as id from placed"
+        f" coalesce(own_id, {_line_id(rows)}) as id from {relation}"
     )
 
 

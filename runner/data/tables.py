@@ -79,6 +79,7 @@ def connect() -> DuckDBPyConnection:
             **({"memory_limit": limit} if limit else {}),
         },
     )
+    connection.execute("set enable_progress_bar = false")  # else -c and notebooks show it
     connection.execute(TABLES)
     return connection
 

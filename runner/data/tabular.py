@@ -170,4 +170,5 @@ def text(value: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+    line = str(error).strip().partition("\n")[0]
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line)

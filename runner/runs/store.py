@@ -103,6 +103,12 @@ class RunFolder:
         """Folders of the attempts, oldest first."""
         return sorted(p for p in (self.path / "attempts").glob("[0-9][0-9][0-9]") if p.is_dir())
 
+    def supervisor(self, number: int | None = None) -> Path:
+        """The process that carries an attempt out; without a number the last one."""
+        if number is None:
+            number = max((int(path.name) for path in self.attempts()), default=1)
+        return self.attempt(number) / "supervisor.json"
+
     def checkpoints(self, number: int) -> Path:
         return self.attempt(number) / "checkpoints"
 

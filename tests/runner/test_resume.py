@@ -87,8 +87,8 @@ def story(tmp_path_factory: Any, write_recipe: Any, start: Any, recipe: Any) -> 
     write_recipe(home, training=LONG)
     process = start("run", "tiny.json", cwd=home)
     wait_for(lambda: any((home / "runs").glob("*/plan.json")), process)
-    (folder,) = (home / "runs").iterdir()
-    told = Story(folder)
+    (plan,) = (home / "runs").glob("*/plan.json")
+    told = Story(plan.parent)
 
     def end(process: subprocess.Popen[str]) -> None:
         out, err = process.communicate(timeout=LIMIT_SECONDS)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from runner.app import RUNS
+from runner.app.server import RUNS
 from runner.runs.store import RunFolder, write_json
 
 MakeRun = Callable[[str, "str | None", "str | None"], RunFolder]

@@ -6,12 +6,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from dsl.thresholds import BalanceCheck, DiversityCheck, DriftCheck, ShareCheck
+from runner.data.checks.copies import SEVERAL
 from runner.data.checks.distances import distances
 from runner.data.checks.finding import Finding, How, Read, Said, State, listed, percent, share_text
 from runner.data.formats import normalised_sql
 from runner.data.formats.texts import quoted_text
 from runner.data.scan import OPENING
-from runner.evals.text import words
 
 PUNCTUATION = ".,;:!?'\"()[]"
 MOST_DOMAINS = 50  # more groups are documents or people, of which no two need be of one size
@@ -19,6 +19,7 @@ QUOTED = 60  # characters
 SAMPLED = 1000  # rows
 SAMPLED_TEXT = 2000  # characters: the longer a text, the less of it is new
 FIRST_WORDS = 5
+BUCKETS = 65_536
 
 LABEL_VARIANTS = Said(
     "label_variants",
@@ -66,12 +67,14 @@ def label_variants(read: Read, limits: ShareCheck) -> Finding:
         # a label of punctuation alone is what it is
         " window alike as (partition by if(bare = '', folded, bare) order by rows desc, label)"
     ).fetchall()
+    rare = (
+        f"(from placed join (from spellings where label <> usual) using (label) where {labelled})"
+    )
     read.note(
         "label_variants",
         "select id, line, name, label || ' -> ' || usual || format(' ({:,} row{})', rows,"
         " if(rows = 1, '', 's')) as note"
-        f" from final join spellings using (label) where {labelled} and label <> usual"
-        " order by source, line",
+        f" from ({read.named(rare)}) order by source, line",
     )
     said = read.connection.execute(
         "select label || ' -> ' || usual from spellings where label <> usual"
@@ -89,7 +92,10 @@ def balance(read: Read, limits: BalanceCheck) -> Finding:
         f"{word} above {bound:g} times" for word, bound in bounds if bound is not None
     )
     threshold = threshold or "none"
-    for kind, column, counted in (("label", "label", "part = 'train'"), ("group", "grp", "true")):
+    for kind, column, counted in (
+        ("label", "coalesce(label, desirable::varchar)", "part = 'train'"),
+        ("group", "grp", "true"),
+    ):
         sizes = (
             f"select {column} as name, count(*) filter ({counted}) as rows from placed"
             f" where {column} is not null and {column} <> '' and not general group by 1"
@@ -134,11 +140,10 @@ class Top(NamedTuple):
 
 
 def dominance(read: Read, limits: ShareCheck) -> Finding:
-    prompt = _top(read, "prompt_key", "(from final where not general and not blank_prompt)")
-    opening = _top(
+    prompt = _top(read, "prompt_key", f"(from {SEVERAL} where not general and not blank_prompt)")
+    opening = _top_opening(
         read,
-        "opening",
-        f"(from final where not general and label is null and completion_length > {OPENING})",
+        f"(from placed where not general and label is null and completion_length > {OPENING})",
     )
     found = [top for top in (prompt, opening) if top]
     most = max(found, key=lambda top: top.rows, default=Top(0, (0, 0), ""))
@@ -146,7 +151,11 @@ def dominance(read: Read, limits: ShareCheck) -> Finding:
     bounds = [bound for bound in (limits.warn_above, limits.error_above) if bound is not None]
     texts: dict[tuple[int, int], tuple[str, str]] = {}
     if bounds and most.rows > min(bounds) * total:
-        read.note("dominance", f"select id, line, name, null as note from {most.members}")
+        read.note(
+            "dominance",
+            f"select id, line, name, null as note from ({read.named(most.members)})"
+            " order by source, line",
+        )
         texts = _texts(read, found)
     said = []
     for side, (top, what) in enumerate(((prompt, "ask the same"), (opening, "begin alike"))):
@@ -169,8 +178,23 @@ def _top(read: Read, key: str, members: str) -> Top | None:
     if not found:
         return None
     value, rows, first = found[0]
-    selected = f"{members} where {key} = {value} order by source, line"
+    selected = f"(from {members} where {key} = {value})"
     return Top(rows, (first >> 64, first & (2**64 - 1)), selected)
+
+
+def _top_opening(read: Read, members: str) -> Top | None:
+    """_top of openings, most of which come once: they are counted by a part of the hash first.
+    What comes most often stands in a bucket with at least the rows of the most frequent opening of
+    the fullest one."""
+    buckets = f"select opening % {BUCKETS} as bucket, count(*) as rows from {members} group by 1"
+    found = read.connection.execute(
+        f"with buckets as ({buckets}), fullest as (select arg_max(bucket, rows) from buckets),"
+        " least as (select max(rows) from (select count(*) as rows"
+        f"  from {members} where opening % {BUCKETS} = (from fullest) group by opening))"
+        " select bucket from buckets where rows >= (from least)"
+    ).fetchall()
+    full = ", ".join(str(bucket) for (bucket,) in found) or "null"
+    return _top(read, "opening", f"(from {members} where opening % {BUCKETS} in ({full}))")
 
 
 def _texts(read: Read, tops: list[Top]) -> dict[tuple[int, int], tuple[str, str]]:
@@ -200,6 +224,8 @@ def diversity(read: Read, limits: DiversityCheck) -> Finding:
     answered = "not general and not blank_completion and label is null"
     total = read.count(f"select count(*) from placed where {answered}")
     texts = _sample(read, answered) if total else []
+    from runner.evals.text import words
+
     answers = [found for found in map(words, texts) if len(found) > 1]
     if not answers:
         return DIVERSITY.silent("pass", "no answers of several words", threshold)

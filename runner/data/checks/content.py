@@ -44,6 +44,8 @@ ROWS_AT_ONCE = 500
 SHOWN_KINDS = 3
 REPETITION_ROWS = 10_000
 LANGUAGE_ROWS = 1_000
+WANTED = "desirable is distinct from false"  # what a model is to unlearn may be bad
+SPOKEN = 40  # characters of an answer that tell its language by themselves
 
 
 Find = Callable[[str], list[tuple[str, str]]]
@@ -102,20 +104,20 @@ def look(read: Read) -> None:
     flags = ", ".join(f"regexp_matches(text, {quoted_text(prefilter)})" for prefilter in asked)
     any_of = quoted_text("|".join(f"(?:{prefilter})" for prefilter in asked))
     texts = read.rows.select(
-        "system, prompt, completion, rejected, texts,"
+        f"system, prompt, completion, rejected, texts, if({WANTED}, completion, '') as answer,"
         " concat_ws(chr(10), system, prompt, completion, rejected) as text"
     )
     passed = read.connection.execute(
-        f"select source, line, system, prompt, completion, rejected, texts, [{flags}]"
+        f"select source, line, system, prompt, completion, rejected, texts, answer, [{flags}]"
         f" from ({texts}) where regexp_matches(text, {any_of})"
     )
     found: dict[str, list[tuple[int, int, str]]] = {name: [] for name in wanted}
     while some := passed.fetchmany(ROWS_AT_ONCE):
-        for source, line, system, prompt, completion, rejected, flat, flagged in some:
+        for source, line, system, prompt, completion, rejected, flat, answer, flagged in some:
             fields = _own_words(loads(flat)) if flat else [prompt, completion]
             fields += [text for text in (system, rejected) if text]
             for (name, how), flag in zip(wanted.items(), flagged, strict=True):
-                if flag and (hits := _hits(how, [completion] if how.answers_only else fields)):
+                if flag and (hits := _hits(how, [answer] if how.answers_only else fields)):
                     found[name].append((source, line, _note(hits)))
     for name, rows in found.items():
         read.add_rows(name, rows)
@@ -184,12 +186,12 @@ def repetition(read: Read, limits: ShareCheck) -> Finding:
     from runner.data.patterns.repetition import repetition as loops
 
     found, seen = [], 0
-    for source, line, text in _sample(read, "completion", REPETITION_ROWS):
+    for source, line, text in _sample(read, "completion", REPETITION_ROWS, WANTED):
         seen += 1
         if hits := loops(text):
             found.append((source, line, f"{hits[0].kind}: {_plain(text[hits[0].start :])}"))
     read.add_rows("repetition", sorted(found))
-    sampled = seen < _rows(read)
+    sampled = seen < read.count(f"select count(*) from placed where copy = 0 and {WANTED}")
     hint = "remove them: a model learns to loop"
     return REPETITION.share(read, limits, seen, "rows", hint, "sampled" if sampled else "exact")
 
@@ -198,7 +200,9 @@ def language(read: Read, limits: LanguageCheck) -> Finding:
     """Of a sample. A row is in the language of its answer, or of its prompt if that is short."""
     from runner.data.patterns.language import language as tell
 
-    rows = _sample(read, "completion || chr(10) || prompt", LANGUAGE_ROWS)
+    enough = f"length(completion) >= {SPOKEN}"
+    text = f"case when {enough} then completion else completion || chr(10) || prompt end"
+    rows = _sample(read, text, LANGUAGE_ROWS)
     told = tell([text for _, _, text in rows])
     known = [(row, code) for row, (code, _) in zip(rows, told, strict=True) if code != "und"]
     # equal counts in the order of their codes: a database gives rows in any order
@@ -220,10 +224,10 @@ def language(read: Read, limits: LanguageCheck) -> Finding:
     return replace(finding, message=f"{finding.message}; told: {shares}")
 
 
-def _sample(read: Read, text: str, most: int) -> list[tuple[int, int, str]]:
+def _sample(read: Read, text: str, most: int, only: str = "true") -> list[tuple[int, int, str]]:
     """(source, line, text) of up to `most` rows, the same ones every time."""
     hits = (
-        f"select source, line from placed where copy = 0"
+        f"select source, line from placed where copy = 0 and {only}"
         f" order by prompt_key, source, line limit {most}"
     )
     query = read.rows.select(f"{text} as text", hits)

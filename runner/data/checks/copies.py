@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from dsl.thresholds import ContradictionCheck, ShareCheck
 from runner.data.checks.finding import Finding, Read, Said, percent
-from runner.data.formats import normalised, normalised_sql
+from runner.data.formats import normalised_sql
 
 ANSWERS_AT_ONCE = 1000
 
@@ -29,40 +29,52 @@ CONTRADICTIONS = Said(
     "rows whose answer is less similar (Indel) to the first answer of the same prompt, system "
     "message and tools than the bound, or whose label is another one",
 )
-# rows that share their prompt while answer or system differ in at least one byte
+# rows whose prompt comes more than once; in most files they are few
+SEVERAL = "(from placed semi join repeated using (prompt_key))"
+# those of them that share it while answer or system differ in at least one byte
 SHARED = (
-    "select source, line from placed where copy = 0 and prompt_key in ("
-    " select prompt_key from placed where copy = 0"
+    f"select source, line, prompt_key, label, desirable from {SEVERAL} semi join ("
+    f" select prompt_key from {SEVERAL} where copy = 0"
     " group by prompt_key having min(answer_hash) <> max(answer_hash))"
+    " using (prompt_key) where copy = 0"
 )
 
 
 def compare_answers(read: Read) -> None:
-    """Fills `answers` (source, line, answer_key): the normalised answers of SHARED."""
+    """Fills `answers` (source, line, prompt_key, label, answer, said, beside) of SHARED: hashes of
+    the normalised answer with system message and tools; of the normalised answer alone; of system
+    message and tools as they stand, and whether the answer is wanted."""
     if "answers" in read.done:
         return
     read.done.add("answers")
-    system = normalised_sql("coalesce(system, '')")
-    answer = (
-        f"{normalised_sql('completion')} || chr(0) || {system} || chr(0) || coalesce(tools, '')"
+    read.connection.execute(f"create table shared as {SHARED}").fetchall()
+    rows = (
+        "select 0::usmallint as source, 0::bigint as line, '' as said, '' as system, '' as tools,"
+        " 0::ubigint as beside limit 0"
     )
-    texts = read.rows.select(f"md5_number({answer}) as answer_key", SHARED)
-    if not read.count(f"select count(*) from ({SHARED})"):  # the usual case: nothing to read
-        texts = (
-            "select 0::usmallint as source, 0::bigint as line, 0::uhugeint as answer_key limit 0"
+    if read.count("select count(*) from shared"):  # else, the usual case, there is nothing to read
+        system, tools = "coalesce(system, '')", "coalesce(tools, '')"
+        rows = read.rows.select(
+            f"{normalised_sql('completion')} as said, {normalised_sql(system)} as system,"
+            f" {tools} as tools, hash({system}, {tools}) as beside",
+            "select source, line from shared",
         )
-    read.connection.execute(f"create table answers as {texts}").fetchall()
+    read.connection.execute(
+        "create table answers as select source, line, prompt_key, label,"
+        " hash(said, system, tools) as answer, hash(said) as said,"
+        " hash(beside, desirable) as beside"
+        f" from ({rows}) join shared using (source, line)"
+    ).fetchall()
+    read.connection.execute("drop table shared").fetchall()
 
 
 def duplicates(read: Read, limits: ShareCheck) -> Finding:
     compare_answers(read)
     read.note_twins(
         "duplicates",
-        "with mine as (select prompt_key, answer_hash, source, line from placed where not general),"
-        " several as (from mine where prompt_key in ("
-        "  select prompt_key from mine group by 1 having count(*) > 1)),"
-        " keyed as (select prompt_key, coalesce(answer_key, answer_hash::uhugeint) as answer,"
-        "  source, line from several left join answers using (source, line)),"
+        "with keyed as (select prompt_key, coalesce(answer, answer_hash) as answer, source, line"
+        f"  from {SEVERAL} left join (select source, line, answer from answers)"
+        "  using (source, line) where not general),"
         " groups as (select prompt_key, answer, min((source, line)) as first"
         "  from keyed group by all having count(*) > 1)"
         " select source, line, first[1] as twin_source, first[2] as twin_line"
@@ -70,7 +82,9 @@ def duplicates(read: Read, limits: ShareCheck) -> Finding:
         "'same as ' || twin",
     )
     total = read.count("select count(*) from placed where not general")
-    raw = read.count("select count(*) - count(distinct pair_hash) from placed where not general")
+    raw = read.count(
+        f"select count(*) - count(distinct pair_hash) from {SEVERAL} where not general"
+    )
     remark = f"{raw:,} of them byte for byte"
     return DUPLICATES.share(read, limits, total, "rows", "keep one of each", remark=remark)
 
@@ -79,11 +93,10 @@ def leakage(read: Read, limits: ShareCheck) -> Finding:
     # one row a prompt and part, so that often repeated prompts do not multiply in the join
     read.note_twins(
         "leakage",
-        "with held as (select source, line, part, prompt_key from placed"
+        f"with held as (select source, line, part, prompt_key from {SEVERAL}"
         "  where part in ('validation', 'test') and not blank_prompt),"
         " seen as (select prompt_key, part, if(general, 'mix', part) as place,"
-        "  min((source, line)) as first"
-        "  from placed where prompt_key in (select prompt_key from held) group by all)"
+        f"  min((source, line)) as first from {SEVERAL} group by all)"
         " select held.source, held.line, min(seen.first)[1] as twin_source,"
         "  min(seen.first)[2] as twin_line, arg_min(place, seen.first) as place"
         " from held join seen on held.prompt_key = seen.prompt_key"
@@ -106,50 +119,78 @@ def _leak_by_chance(read: Read) -> float:
     of a prompt with n rows, a test row has a twin in training unless all n - 1 others are held
     out, too. 0 where the test part is a file of its own."""
     share = 0.0 if read.data.test else read.data.split.test
+    asking = "copy = 0 and not general and not blank_prompt"
     found = read.connection.execute(
-        f"select sum(n * (1 - pow({share}, n - 1))) / sum(n) from ("
-        " select count(*) as n from placed where copy = 0 and not general and not blank_prompt"
-        " group by prompt_key)"
+        f"select sum(n * (1 - pow({share}, n - 1))) / (select count(*) from placed where {asking})"
+        f" from (select count(*) as n from {SEVERAL} where {asking} group by prompt_key)"
     ).fetchone()
     return float(found[0] or 0.0) if found and share else 0.0
 
 
+# rows whose answer is another one than the first of the same prompt, system message and tools; and
+# of those with the same answer the first, which alone is compared
+DIFFERING = (
+    "with firsts as (select prompt_key, beside, min((source, line)) as first,"
+    "  arg_min(said, (source, line)) as first_said from answers group by all)"
+    " select source, line, label, first[1] as twin_source, first[2] as twin_line,"
+    "  min((source, line)) over (partition by first, said, label) as model"
+    " from answers join firsts using (prompt_key, beside) where said <> first_said"
+)
+
+
 def contradictions(read: Read, limits: ContradictionCheck) -> Finding:
     """Linear: every answer is compared with the first one of its prompt and system message."""
-    from rapidfuzz.distance import Indel
-
-    texts = read.rows.select("system, tools, completion", SHARED)
-    found = read.connection.execute(
-        "select source, line, first_value((source, line)) over same, label is not null,"
-        " completion, first_value(completion) over same"
-        f" from placed join ({texts}) using (source, line) where copy = 0"
-        " window same as (partition by prompt_key, coalesce(system, ''), coalesce(tools, '')"
-        "  order by source, line)"
-    )
-    odd: list[tuple[int, int, int, int, str]] = []
-    labels = 0
-    while some := found.fetchmany(ANSWERS_AT_ONCE):
-        for source, line, twin, is_label, answer, first in some:
-            one, other = normalised(answer), normalised(first)
-            if one == other:
-                continue
-            alike = Indel.normalized_similarity(one, other)
-            if is_label or alike < limits.similarity:
-                labels += is_label
-                what = f"'{first}', not '{answer}'" if is_label else f"{alike:.2f} similar"
-                odd.append((source, line, *twin, what))
-    columns = [list(column) for column in zip(*odd, strict=True)] or [[], [], [], [], []]
+    compare_answers(read)
+    read.connection.execute(f"create table differing as {DIFFERING}").fetchall()
+    odd, labels = _odd(read, limits.similarity)
     read.connection.execute(
-        "create temp table odd as select unnest(?::usmallint[]) as source,"
-        " unnest(?::bigint[]) as line, unnest(?::usmallint[]) as twin_source,"
-        " unnest(?::bigint[]) as twin_line, unnest(?::varchar[]) as what",
-        columns,
+        "create table odd as select unnest(?::usmallint[]) as model_source,"
+        " unnest(?::bigint[]) as model_line, unnest(?::varchar[]) as what",
+        [list(column) for column in zip(*odd, strict=True)] or [[], [], []],
     ).fetchall()
-    read.note_twins("contradictions", "from odd", "what || ': same prompt as ' || twin")
-    read.connection.execute("drop table odd").fetchall()
+    read.note_twins(
+        "contradictions",
+        "select source, line, twin_source, twin_line, what from differing"
+        " join odd on model_source = model[1] and model_line = model[2]",
+        "what || ': same prompt as ' || twin",
+    )
+    for table in ("odd", "differing"):
+        read.connection.execute(f"drop table {table}").fetchall()
     total = read.count("select count(*) from placed where copy = 0")
     hint = "decide for one answer, or say in the prompt what makes the difference"
     if labels and limits.labels_error_above is not None:
         bound = min(limits.labels_error_above, limits.error_above or 1.0)
         limits = replace(limits, error_above=bound)
     return CONTRADICTIONS.share(read, limits, total, "rows", hint)
+
+
+def _odd(read: Read, similarity: float) -> tuple[list[tuple[int, int, str]], bool]:
+    """(source, line, how they differ) of the models of `differing` whose answer contradicts the
+    first one, and whether there are labels among them."""
+    from rapidfuzz.distance import Indel
+
+    models = "from differing where (source, line) = model"
+    if not read.count(f"select count(*) {models}"):
+        return [], False
+    said = f"completion, {normalised_sql('completion')} as said"
+    texts = read.rows.select(said, f"select source, line {models}")
+    firsts = read.rows.select(
+        said, "select twin_source as source, twin_line as line from differing"
+    )
+    found = read.connection.execute(
+        "select mine.source, mine.line, label is not null,"
+        " if(label is null, mine.said, mine.completion),"
+        " if(label is null, firsts.said, firsts.completion)"
+        f" from ({texts}) as mine join (select * {models}) using (source, line)"
+        f" join ({firsts}) as firsts on firsts.source = twin_source and firsts.line = twin_line"
+    )
+    odd: list[tuple[int, int, str]] = []
+    labels = False
+    while some := found.fetchmany(ANSWERS_AT_ONCE):
+        for source, line, is_label, answer, first in some:
+            if is_label:
+                labels = True
+                odd.append((source, line, f"'{first}', not '{answer}'"))
+            elif (alike := Indel.normalized_similarity(answer, first)) < similarity:
+                odd.append((source, line, f"{alike:.2f} similar"))
+    return odd, labels

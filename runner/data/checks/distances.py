@@ -32,15 +32,19 @@ def distances(read: Read) -> tuple[Distance, ...]:
 
 def _lengths(read: Read) -> Iterator[Distance]:
     """Kolmogorov-Smirnov: the largest difference of the shares of texts up to a length."""
+    counts = ", ".join(f"count(*) filter (part = '{part}') as {part}" for part in ("train", *HELD))
     for side, length, comparable in SIDES:
+        read.connection.execute(
+            f"create table lengths as select {length} as length, {counts}"
+            f" from placed where {comparable} group by 1"
+        ).fetchall()
         for part in HELD:
             trained, held, value, *medians = read.connection.execute(
-                f"with counts as (select {length} as length, {_both(part)}"
-                f"  from placed where {comparable} group by 1),"
-                " running as (select length, sum(trained) over () as n, sum(held) over () as m,"
-                "  sum(trained) over upto / nullif(n, 0) as f,"
-                "  sum(held) over upto / nullif(m, 0) as g"
-                "  from counts window upto as (order by length))"
+                "with running as (select length,"
+                f"  sum(train) over () as n, sum({part}) over () as m,"
+                "  sum(train) over upto / nullif(n, 0) as f,"
+                f"  sum({part}) over upto / nullif(m, 0) as g"
+                "  from lengths window upto as (order by length))"
                 " select any_value(n), any_value(m), max(abs(f - g)),"
                 " min(length) filter (f >= 0.5), min(length) filter (g >= 0.5) from running"
             ).fetchall()[0]
@@ -49,6 +53,7 @@ def _lengths(read: Read) -> Iterator[Distance]:
             chance = kolmogorov(value, trained, held)
             detail = "median {:,} characters, there {:,}".format(*medians)
             yield Distance(part, f"{side} lengths", value, chance, detail)
+        read.connection.execute("drop table lengths").fetchall()
 
 
 def _labels(read: Read) -> Iterator[Distance]:

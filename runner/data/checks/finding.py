@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +10,7 @@ from dsl.facts import PartFacts
 from dsl.recipe import Data
 from dsl.thresholds import ShareCheck
 from runner.data.scan import Rows, SourceReport, Tell, silent
-from runner.data.split import Placed
+from runner.data.split import Placed, named
 from runner.data.tables import one
 
 if TYPE_CHECKING:
@@ -23,7 +23,14 @@ How = Literal["exact", "sampled", "estimated"]
 SCHEMA_VERSION = 1
 SHOWN_ROWS = 20
 SAID_ROWS = 3
-GLYPHS: dict[State, str] = {"pass": "ok", "warn": "!", "error": "x", "not_run": "-", "off": "-"}
+# state → its word in a list, its ANSI code, one and several of it in a summary
+STATES: dict[State, tuple[str, str, str, str]] = {
+    "pass": ("ok", "32", "passed", "passed"),
+    "warn": ("warning", "33", "warning", "warnings"),
+    "error": ("ERROR", "1;31", "error", "errors"),
+    "not_run": ("not run", "36", "not run", "not run"),
+    "off": ("off", "2", "off", "off"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,11 @@ class Read:
     languages: dict[str, int] = field(default_factory=dict)  # told by the check of that name
     done: set[str] = field(default_factory=set)  # passes over the texts that serve several checks
 
+    def named(self, relation: str) -> str:
+        """SQL: rows of `placed` with what `final` adds. A join goes below: there, the id of every
+        row would be put together before it."""
+        return named(self.rows, relation)
+
     def count(self, query: str) -> int:
         return one(self.connection, query)
 
@@ -88,14 +100,21 @@ class Read:
         twin, the id of the other row. Joins build on their right side: the few rows found.
         """
         self.connection.execute(f"create table twins as {query}").fetchall()
+        both = "select source, line from twins union select twin_source, twin_line from twins"
+        # the names of the few, not of all rows
+        picked = f"(from placed semi join ({both}) using (source, line) where copy = 0)"
+        self.connection.execute(
+            f"create table picked as select source, line, id, name from ({self.named(picked)})"
+        ).fetchall()
         self.note(
             check,
-            f"select final.id, line, final.name, {note} as note from final join ("
-            "  select twins.*, one.id as twin from final as one join twins"
-            "  on one.source = twin_source and one.line = twin_line and one.copy = 0)"
-            f" using (source, line) where copy = 0 order by {order} source, line",
+            f"select picked.id, line, picked.name, {note} as note from picked join ("
+            "  select twins.*, one.id as twin from picked as one join twins"
+            "  on one.source = twin_source and one.line = twin_line)"
+            f" using (source, line) order by {order} source, line",
         )
-        self.connection.execute("drop table twins").fetchall()
+        for table in ("twins", "picked"):
+            self.connection.execute(f"drop table {table}").fetchall()
 
     def add(self, check: str, rows: Sequence[tuple[str, int, str, str]]) -> None:
         """Adds rows found outside the database to `found`: id, line, name of the file, note."""
@@ -109,11 +128,14 @@ class Read:
     def add_rows(self, check: str, rows: Sequence[tuple[int, int, str]]) -> None:
         """As `add`, of (source, line, note)."""
         if rows:
+            picked = (
+                "(from placed join (select unnest(?::usmallint[]) as source,"
+                " unnest(?::bigint[]) as line, unnest(?::varchar[]) as note)"
+                " using (source, line) where copy = 0)"
+            )
             self.connection.execute(
-                f"insert into found select '{check}', id, line, name, note from final join ("
-                " select unnest(?::usmallint[]) as source, unnest(?::bigint[]) as line,"
-                " unnest(?::varchar[]) as note) using (source, line)"
-                " where copy = 0 order by source, line",
+                f"insert into found select '{check}', id, line, name, note"
+                f" from ({self.named(picked)}) order by source, line",
                 [list(column) for column in zip(*rows, strict=True)],
             ).fetchall()
 
@@ -210,27 +232,35 @@ def to_json(findings: Iterable[Finding]) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, "findings": plain}
 
 
-def describe(findings: Iterable[Finding]) -> list[str]:
-    """A line for each finding, and its hint where there is something to do."""
-    lines = []
-    for finding in findings:
-        word = {"not_run": "not run", "warn": "warning", "pass": ""}.get(
-            finding.state, finding.state
-        )
-        glyph = GLYPHS[finding.state]
-        shown = f" ({word})" if word else ""
+def describe(findings: Iterable[Finding], color: bool = False) -> Iterator[str]:
+    """A line for each finding, in their order, and below it where it is and what to do."""
+    told = tuple(findings)
+    states = max(len(word) for word, *_ in STATES.values())
+    names = max((len(finding.check) for finding in told), default=0)
+    for finding in told:
+        word, code, *_ = STATES[finding.state]
+        shown = f"{word:<{states}}"
+        start = f"\x1b[{code}m{shown}\x1b[0m" if color else shown
+        message = "" if finding.state == "off" else printable(finding.message)
         how = "" if finding.how == "exact" or finding.count is None else f" [{finding.how}]"
-        lines.append(f"{glyph:>2} {finding.check}{shown}: {finding.message}{how}")
+        yield f"{start}  {finding.check:<{names}}  {message}{how}".rstrip()
         if finding.state in ("warn", "error"):
-            lines += [f"     {line}" for line in _details(finding)]
-    return lines
+            margin = " " * (states + names + 4)
+            yield from (margin + printable(line) for line in _details(finding))
 
 
-def _details(finding: Finding) -> list[str]:
+def _details(finding: Finding) -> Iterator[str]:
     where = [row.id + (f" ({row.note})" if row.note else "") for row in finding.rows[:SAID_ROWS]]
-    more = (finding.count or 0) - len(where)
-    shown = [", ".join(where) + (f" and {more:,} more" if more > 0 else "")] if where else []
-    return [*shown, *([finding.hint] if finding.hint else [])]
+    yield from where
+    if where and (more := (finding.count or 0) - len(where)) > 0:
+        yield f"and {more:,} more"
+    if finding.hint:
+        yield f"-> {finding.hint}"
+
+
+def printable(text: str) -> str:
+    """On one line and without control characters: names and notes are what stands in the data."""
+    return "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in text)
 
 
 def percent(share: float) -> str:

@@ -39,6 +39,7 @@ SIDES = (
 def length_outliers(read: Read, limits: OutlierCheck) -> Finding:
     """The fences are those of Tukey (1977, Exploratory Data Analysis), on logarithms because
     lengths are about log-normal."""
+    outside: list[str] = []
     beyond: list[str] = []
     notes: list[str] = []
     usual: list[str] = []
@@ -47,6 +48,7 @@ def length_outliers(read: Read, limits: OutlierCheck) -> Finding:
         if quartiles is None:
             continue
         low, high = fences(*quartiles, limits.fence)
+        outside.append(f"({comparable} and {length} not between {low} and {high})")
         far = f"greatest({low} / {length}, {length} / {high})"
         beyond.append(f"case when {comparable} then {far} else 0 end")
         notes.append(
@@ -59,7 +61,7 @@ def length_outliers(read: Read, limits: OutlierCheck) -> Finding:
         read.note(
             "length_outliers",
             f"select id, line, name, concat_ws(', ', {', '.join(notes)}) as note"
-            f" from final where {furthest} > 1 order by {furthest} desc, source, line",
+            f" from final where {' or '.join(outside)} order by {furthest} desc, source, line",
         )
     total = read.count("select count(*) from placed where not general")
     hint = "look at these rows: texts cut off or run together show here"
@@ -83,6 +85,7 @@ def _quartiles(read: Read, length: str, comparable: str) -> tuple[int, int] | No
 
 
 def length_disparity(read: Read, limits: DisparityCheck) -> Finding:
+    long = int(SHORT * limits.ratio)  # what the longer side has at least: settles most rows
     read.note(
         "length_disparity",
         "select id, line, name, format('{} of {:,} characters, {} of {:,}',"
@@ -90,7 +93,8 @@ def length_disparity(read: Read, limits: DisparityCheck) -> Finding:
         " from (select *, completion_length > prompt_length as longer,"
         "  greatest(prompt_length, completion_length) as most,"
         "  least(prompt_length, completion_length) as least"
-        f"  from final where not general and label is null)"
+        "  from final where not general and label is null"
+        f"  and (prompt_length >= {long} or completion_length >= {long}))"
         f" where least >= {SHORT} and most >= {limits.ratio} * least"
         " order by most / least desc, source, line",
     )

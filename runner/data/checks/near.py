@@ -27,6 +27,7 @@ NEAR_LEAKAGE = Said(
 )
 LINE_BITS = 40  # a key is the index of the file, then the line
 KEY = f"(source::bigint << {LINE_BITS}) + line"
+COLUMNS = "prompt, completion"
 HELD_ROWS = 10_000  # whose runs of words are looked for in the training rows
 HELD_OUT = "part in ('validation', 'test')"
 SHARED_RUNS = 0.5  # of an answer's runs of words, from where on they count
@@ -49,27 +50,33 @@ def compare_rows(read: Read) -> None:
         " select min((source, line)) as first, bool_or(part = 'train') as training"
         " from placed where copy = 0 group by pair_hash)"
     ).fetchall()
-    texts = read.rows.select("prompt, completion")
+    texts = read.rows.select(COLUMNS)
     rows = (
-        f"select {KEY} as key, prompt, completion, training from ({texts})"
+        f"select {KEY} as key, {COLUMNS}, training from ({texts})"
         " join unique_rows using (source, line)"
     )
+
+    def some(keys: str) -> str:
+        source, line = _place("key")
+        hits = f"select {source} as source, {line} as line from {keys}"
+        return f"select {KEY} as key, {COLUMNS} from ({read.rows.select(COLUMNS, hits)})"
+
     ngram = asked.near_leakage.ngram if asked.near_leakage else None
     if ngram is None:
-        near = near_duplicates(read.connection, rows, min(bounds))
+        near = near_duplicates(read.connection, rows, min(bounds), some)
     else:
         # a sample, if they are many; the same in every run
         hits = (
             f"select source, line from placed where copy = 0 and {HELD_OUT}"
             f" order by md5_number(source || ':' || line), source, line limit {HELD_ROWS}"
         )
-        texts = read.rows.select("prompt, completion", hits)
-        held_out = f"select {KEY} as key, prompt, completion from ({texts})"
-        near, overlaps = look(read.connection, rows, min(bounds), held_out, ngram)
+        texts = read.rows.select(COLUMNS, hits)
+        held_out = f"select {KEY} as key, {COLUMNS} from ({texts})"
+        near, overlaps = look(read.connection, rows, min(bounds), held_out, ngram, some)
         _keep_runs(read, overlaps)
     listed = [(p.first, p.second, min(p.prompt, p.completion)) for p in near.pairs]
     columns = [list(column) for column in zip(*listed, strict=True)] or [[], [], []]
-    one, other = (f"{key} >> {LINE_BITS}, {key} % (1::bigint << {LINE_BITS})" for key in ("a", "b"))
+    one, other = (", ".join(_place(key)) for key in ("a", "b"))
     read.connection.execute("drop table unique_rows").fetchall()
     read.connection.execute(
         "create table near_pairs (one_source usmallint, one_line bigint, source usmallint,"
@@ -149,12 +156,17 @@ def _keep_runs(read: Read, overlaps: Iterable[Overlap]) -> None:
         and (share := overlap.completion_shared / overlap.completion_ngrams) >= SHARED_RUNS
     ]
     columns = [list(column) for column in zip(*shares, strict=True)] or [[], []]
+    source, line = _place("key")
     read.connection.execute(
-        f"create table near_runs as select key >> {LINE_BITS} as source,"
-        f" key % (1::bigint << {LINE_BITS}) as line, share"
+        f"create table near_runs as select {source} as source, {line} as line, share"
         " from (select unnest(?::bigint[]) as key, unnest(?::double[]) as share)",
         columns,
     ).fetchall()
+
+
+def _place(key: str) -> tuple[str, str]:
+    """SQL: source and line of a row, from its key."""
+    return f"({key} >> {LINE_BITS})::usmallint", f"{key} % (1::bigint << {LINE_BITS})"
 
 
 def _note_runs(read: Read, length: int) -> None:

@@ -42,10 +42,10 @@ def malformed(read: Read, limits: ShareCheck) -> Finding:
 
 
 def columns(read: Read, limits: ShareCheck) -> Finding:
+    odd = "(from placed join shapes using (source, shape) where copy = 0)"
     read.note(
         "columns",
-        "select id, line, name, remark as note from final join shapes using (source, shape)"
-        " where copy = 0 order by source, line",
+        f"select id, line, name, remark as note from ({read.named(odd)}) order by source, line",
     )
     total = read.count("select count(*) from placed where copy = 0")
     hint = "write every row with the same keys and types"
@@ -60,7 +60,8 @@ def missing(read: Read, limits: ShareCheck) -> Finding:
         " when no_answer then 'no answer' when no_prompt then 'no prompt'"
         " else 'no rejected answer' end as note from ("
         f" select *, blank_prompt and not {bare} as no_prompt, blank_completion as no_answer"
-        " from final where copy = 0)"
+        " from (from final where copy = 0"
+        "  and (blank_prompt or blank_completion or rejected_length = 0)))"
         " where no_prompt or no_answer or rejected_length = 0 order by source, line",
     )
     total = read.count("select count(*) from placed where copy = 0")

@@ -1,18 +1,20 @@
 """The check of what is cut off at training.max_length, and the lengths in tokens.
 
 A byte-level BPE never makes more tokens than a text has bytes, so most rows are clear without
-being tokenised; the rest is tokenised exactly.
+being tokenised. Of the rest the tokens are counted, and where they are too many, those of the
+answer are told from the others.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dsl.recipe import Recipe
 from dsl.rows import Example
-from dsl.templates import ChatFormat, TemplateError, render
+from dsl.templates import CHATML, ChatFormat, TemplateError, messages_of, render, render_chat
 from dsl.thresholds import ShareCheck
 from runner.data.checks.finding import (
     SHOWN_ROWS,
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
 
 TRUNCATION = Said("truncation", "rows that lose tokens of the answer at training.max_length")
 HINT = "raise training.max_length, or shorten these rows"
-TOKENISED_ROWS = 20_000
+QUESTIONS = ("alpaca", "prompt_completion", "text", "classification")  # formats of one answer
+TOKENISED_ROWS = 10_000
 EXAMPLES_AT_ONCE = 1000
+CHARACTERS_AT_ONCE = 1 << 18  # a tokenizer takes some hundred bytes of memory for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +53,19 @@ class Encoder:
         segments = render(example, recipe.template, self.chat, recipe.objective.loss_on)
         return encode(segments, self.tokenizer)
 
+    def text(self, example: Example) -> str:
+        """The text that is tokenised: that of the segments, at a third of the cost where a chat
+        template would have to tell them apart. Raises TemplateError."""
+        template = self.recipe.template
+        if template.type in ("alpaca", "jinja"):
+            return "".join(segment.text for segment in render(example, template, self.chat))
+        chat = CHATML if template.type == "chatml" else self.chat
+        return render_chat(messages_of(example, template), chat, tools=example.tools)
+
     def bytes_bound(self) -> tuple[int, int] | None:
-        """(factor, more): a row of n bytes makes at most factor * n + more tokens a turn. None
-        where no bound is known: no byte-level tokenizer, or a template that writes columns."""
+        """(factor, more): a question and its answer of n bytes make at most factor * n + more
+        tokens, a conversation of them factor * n + more tokens a turn. None where no bound is
+        known: no byte-level tokenizer, or a template that writes columns."""
         if getattr(self.recipe.template, "prompt", None) or self.recipe.template.type == "jinja":
             return None
         described = self.tokenizer.to_str()
@@ -60,47 +74,87 @@ class Encoder:
         normalizer = self.tokenizer.normalizer
         if normalizer is not None and type(normalizer).__name__ != "NFC":
             return None
-        probe = Example("", "", prompt="q", completion="a")
+        probes = (
+            Example("", "", prompt="q", completion="a"),
+            Example(
+                "", "", prompt="q\n\ni", completion="a", system="s",
+                columns={"instruction": "q", "input": "i"},
+            ),
+        )  # fmt: skip
         try:
-            text = "".join(s.text for s in render(probe, self.recipe.template, self.chat))
+            most = max(self._most_tokens(self.text(probe)) for probe in probes)
         except TemplateError:
             return None
         # NFC makes at most three times the bytes (Unicode Standard Annex 15, table 6)
-        return 1 if normalizer is None else 3, len(text.encode())
+        return 1 if normalizer is None else 3, most
+
+    def _most_tokens(self, text: str) -> int:
+        """Bytes, but one of an added token, which is found before all else, wherever it stands:
+        unless another one may begin before it and end within it."""
+        added = list(self.tokenizer.get_added_tokens_decoder().values())
+        whole = [
+            token.content
+            for token in sorted(added, key=lambda token: -len(token.content))
+            if token.content in text
+            and not token.single_word
+            and not any(_overlap(other.content, token.content) for other in added)
+        ]
+        one_each = re.sub("|".join(map(re.escape, whole)), ".", text) if whole else text
+        return len(one_each.encode())
+
+
+def _overlap(left: str, right: str) -> bool:
+    """Whether an end of `left` that is not all of it is a beginning of `right`, not all of it."""
+    return any(left.endswith(right[:n]) for n in range(1, min(len(left), len(right))))
 
 
 def truncation_found(read: Read, limits: ShareCheck) -> Finding:
-    """Exact up to TOKENISED_ROWS rows that may be too long, else of a sample of those."""
+    """Exact up to TOKENISED_ROWS rows that may be too long. Of more, the half of them that are the
+    longest rows and a sample of the others."""
     encoder = read.encoder
     if encoder is None:
         reason = "needs the model's tokenizer, which is not in the cache: 'recipe run' fetches it"
         return TRUNCATION.silent("not_run", reason, share_text(limits))
     mine = "from placed where copy = 0 and part <> 'test'"
-    bound = encoder.bytes_bound()
-    maybe = "true"
-    if bound is not None:
-        most = encoder.recipe.training.max_length
-        tools = read.rows.by_source(_bring_tools(read))
-        maybe = (
-            f"({tools} or {bound[0]} * bytes::bigint"
-            f" + {bound[1]} * greatest(coalesce(turns, 2), 1) > {most})"
-        )
-    total = read.count(f"select count(*) {mine}")
-    long = read.count(f"select count(*) {mine} and {maybe}")
-    hits = (
-        f"select source, line {mine} and {maybe}"
-        f" order by prompt_key, source, line limit {TOKENISED_ROWS}"
+    half = TOKENISED_ROWS // 2
+    read.connection.execute(
+        "create table doubtful as select source, line, prompt_key,"
+        f" row_number() over (order by bytes desc, prompt_key, source, line) <= {half} as longest"
+        f" {mine} and {_may_be_long(read, encoder)}"
+    ).fetchall()
+    longest = "select source, line from doubtful where longest"
+    others = "from doubtful where not longest"
+    sample = (
+        f"select source, line {others} order by prompt_key, source, line"
+        f" limit {TOKENISED_ROWS - half}"
     )
-    seen, lost = 0, []
-    for _, example, at in examples(read, hits):
-        seen += 1
-        if gone := _lost(encoder, example):
-            lost.append((*at, f"loses {gone:,} tokens of the answer"))
-    read.add_rows("truncation", lost)
-    how: How = "exact" if seen == long else "sampled"
-    count = len(lost) if seen == long else round(len(lost) * long / seen)
-    rows = read.first_rows("truncation")
+    told = dict(_lost(encoder, examples(read, f"{longest} union all ({sample})")))
+    whole = set(read.connection.execute(longest).fetchall())
+    unseen = read.count(f"select count(*) {others}") - (len(told) - len(whole))
+    read.connection.execute("drop table doubtful").fetchall()
+    lost = {at: gone for at, gone in told.items() if gone}
+    read.add_rows(
+        "truncation", [(*at, f"loses {gone:,} tokens of the answer") for at, gone in lost.items()]
+    )
+    count = len(lost)
+    if unseen:
+        count += round(unseen * len(lost.keys() - whole) / (len(told) - len(whole)))
+    total, rows = read.count(f"select count(*) {mine}"), read.first_rows("truncation")
+    how: How = "sampled" if unseen else "exact"
     return TRUNCATION.judged(limits, count, total, rows, "rows", HINT, how)
+
+
+def _may_be_long(read: Read, encoder: Encoder) -> str:
+    """SQL: whether a row may have more tokens than are kept."""
+    bound = encoder.bytes_bound()
+    if bound is None:
+        return "true"
+    factor, more = bound
+    tools = read.rows.by_source(_bring_tools(read))
+    flat = read.rows.by_source([one.found.format in QUESTIONS for one in read.rows.opened])
+    turns = f"if(coalesce(turns, 2) <= 2 and {flat}, 1, greatest(turns, 2))"
+    most = encoder.recipe.training.max_length
+    return f"({tools} or {factor} * bytes::bigint + {more} * {turns} > {most})"
 
 
 def _bring_tools(read: Read) -> list[bool]:
@@ -111,14 +165,39 @@ def _bring_tools(read: Read) -> list[bool]:
     ]
 
 
-def _lost(encoder: Encoder, example: Example) -> int:
+def _lost(
+    encoder: Encoder, found: Iterator[tuple[str, Example, tuple[int, int]]]
+) -> Iterator[tuple[tuple[int, int], int]]:
+    """(source, line) of each example, and how many answer tokens it loses."""
+    batch: list[tuple[tuple[int, int], Example, str]] = []
+    characters = 0
+    for _, example, at in found:
+        try:
+            text = encoder.text(example)
+        except TemplateError:  # what cannot be rendered is told by other checks
+            text = ""
+        batch.append((at, example, text))
+        characters += len(text)
+        if characters > CHARACTERS_AT_ONCE:
+            yield from _lost_of(encoder, batch)
+            batch, characters = [], 0
+    yield from _lost_of(encoder, batch)
+
+
+def _lost_of(
+    encoder: Encoder, batch: Sequence[tuple[tuple[int, int], Example, str]]
+) -> Iterator[tuple[tuple[int, int], int]]:
     from runner.data.tokens import IGNORED
 
-    try:
-        _, labels = encoder.encode(example)
-    except TemplateError:
-        return 0  # what cannot be rendered is told by other checks
-    return sum(label != IGNORED for label in labels[encoder.recipe.training.max_length :])
+    most = encoder.recipe.training.max_length
+    texts = [text for _, _, text in batch]
+    counted = encoder.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    for (at, example, _), tokens in zip(batch, counted, strict=True):
+        try:
+            labels = encoder.encode(example)[1] if len(tokens) > most else []
+        except TemplateError:
+            labels = []
+        yield at, sum(label != IGNORED for label in labels[most:])
 
 
 def truncation(lost: Sequence[str], total: int, limits: ShareCheck | None) -> Finding:

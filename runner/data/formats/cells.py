@@ -10,6 +10,9 @@ from dsl.problems import pointer
 from runner.data.formats.texts import blank_sql, quoted_name, quoted_text
 
 NOT_JSON = "not JSON"
+MAX_DEPTH = 500  # levels; what reads a written row gives up at a thousand, its callers' included
+TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
+FAR = 1 << 31  # above any depth
 EMPTY = "EMPTY"  # beside JSON's types: an empty text
 # what `canonical` selects, in this order, with its types
 CANONICAL_COLUMNS: dict[str, str] = {
@@ -139,6 +142,7 @@ def select(cells: Cells, relation: str, columns: Mapping[str, str], wanted: Coll
         " when not plain and coalesce(kinds[1], 'NULL') <> 'OBJECT'"
         f" then {in_words('kinds[1]', 'try(json(raw))::varchar')}"
         " || ', not an object'"
+        f" when {too_deep('raw')} then '{TOO_DEEP}'"
         f" else {columns['refusal']} end"
     )
     made = {**columns, **common, "refusal": refusal}
@@ -169,6 +173,27 @@ def in_words(kind: str, text: str) -> str:
         f"case {kind} when 'ARRAY' then if({text} = '[]', 'an empty list', 'a list')"
         f" when 'OBJECT' then 'an object' when 'VARCHAR' then 'a text' when 'BOOLEAN' then {text}"
         f" when 'NULL' then 'null' else if({kind} is null, 'null', 'a number') end"
+    )
+
+
+def too_deep(raw: str) -> str:
+    """SQL: whether a JSON text is nested deeper than MAX_DEPTH; null for most that are not. Few
+    have as many brackets; of those, the ones outside of texts are gone through.
+    """
+    least = f"strlen({raw}) - strlen(replace(replace({raw}, '[', ''), '{{', ''))"
+    bare = f"""regexp_replace({raw}, '"(?:[^"\\\\]|\\\\.)*"', '', 'g')"""
+    steps = (
+        f"list_transform(regexp_extract_all({bare}, '[][{{}}]'),"
+        " lambda c: if(c = '[' or c = '{', 1, -1)::bigint)"
+    )
+    # one number holds the greatest depth so far, times FAR, and the depth now
+    deepest = (
+        f"list_reduce({steps}, lambda a, d:"
+        f" greatest(a // {FAR}, a % {FAR} + d) * {FAR} + a % {FAR} + d, 0::bigint) // {FAR}"
+    )
+    return (
+        f"case when strlen({raw}) > 2 * {MAX_DEPTH} then"
+        f" case when {least} > {MAX_DEPTH} then {deepest} > {MAX_DEPTH} end end"
     )
 
 

@@ -48,9 +48,13 @@ class Misfit:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """What the first rows hold: column → kind of content → rows. Of a header, names alone."""
+    """What the first rows hold: column → kind of content → rows. Of a header, names alone.
+
+    `spelled`: name in lower case → columns.
+    """
 
     columns: Mapping[str, Counter[str]]
+    spelled: Mapping[str, Sequence[str]]
     rows: int
 
     def count(self, column: str, kinds: frozenset[str]) -> int:
@@ -98,7 +102,10 @@ def take_census(head: Sequence[Mapping[str, object]], columns: Sequence[str] = (
     for row in head:
         for column, value in row.items():
             counted.setdefault(column, Counter())[kind_of(value)] += 1
-    return Census(counted, len(head))
+    spelled: dict[str, list[str]] = {}
+    for column in counted:
+        spelled.setdefault(column.lower(), []).append(column)
+    return Census(counted, spelled, len(head))
 
 
 def roles_of(format: Format) -> tuple[str, ...]:
@@ -154,9 +161,7 @@ def _candidates(format: Format, role: str, census: Census, by_content: bool) -> 
     if turns and not by_content:
         names = names[:1]  # by name alone, messages and conversations are what they say
     yield from (name for name in names if name in census.columns)
-    yield from (
-        column for name in names for column in census.columns if column.lower() == name.lower()
-    )
+    yield from (column for name in names for column in census.spelled.get(name.lower(), ()))
     if by_content and format in ("messages", "sharegpt") and role in FORMATS[format]:
         yield from (column for column in census.columns if census.count(column, turns))
 
@@ -204,4 +209,5 @@ def _and(words: Sequence[str]) -> str:
 
 
 def _listed(columns: Sequence[str]) -> str:
-    return ", ".join(sorted(columns)[:20]) + (", ..." if len(columns) > 20 else "")
+    shown = (column if column.isprintable() else repr(column) for column in sorted(columns)[:20])
+    return ", ".join(shown) + (", ..." if len(columns) > 20 else "")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from runner.data.near.words import Flags, Indices, Words, words
 
@@ -18,16 +19,22 @@ BLOCK_ROWS = 1 << 9
 THREADS = 2  # numpy gives the interpreter's lock away only in part: more would not pay
 
 T = TypeVar("T")
+A = TypeVar("A", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """A few rows. keys: (rows,). training: (rows,) whether it is a training row, None if all are.
-    words: of their prompts and completions, text `len(SIDES) * row + side`."""
+    words: of their prompts and completions, text `side * rows + row`."""
 
     keys: Indices
     training: Flags | None
     words: Words
+
+
+def by_row(values: npt.NDArray[A]) -> npt.NDArray[A]:
+    """(rows, sides, ...) of what a block's texts have each."""
+    return values.reshape(len(SIDES), -1, *values.shape[1:]).swapaxes(0, 1)
 
 
 def blocks(batches: Iterable[Any], work: Callable[[Block], T]) -> Iterator[T]:

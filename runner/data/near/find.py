@@ -1,16 +1,16 @@
-"""From rows in DuckDB to verified pairs: two passes over the rows, texts only of candidates."""
+"""From rows in DuckDB to verified pairs: one pass over all rows, texts only of candidates."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from runner.data.formats import normalised_sql
+from runner.data.formats import with_normalised
 from runner.data.near.blocks import TRAINING, Block, blocks
-from runner.data.near.candidates import candidates
+from runner.data.near.candidates import Candidates, candidates
 from runner.data.near.ngrams import Overlap, hits, hold, overlaps
 from runner.data.near.sketch import Sketches, joined, sketch, sketched
 from runner.data.near.verify import Pair, verify
@@ -18,8 +18,10 @@ from runner.data.near.words import Indices
 
 COLUMNS = "key, prompt, completion"
 BATCH_ROWS = 1 << 13
-CANDIDATES = "near_candidates"
-TEXTS = "near_texts"
+KEYS = "near_keys"
+TEXT_BYTES = 1 << 28  # of candidates, held at a time
+
+Some = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,20 @@ class Near:
     candidates: int
 
 
-def near_duplicates(connection: Any, rows: str, threshold: float) -> Near:
+def near_duplicates(connection: Any, rows: str, threshold: float, some: Some | None = None) -> Near:
     """All pairs of `rows` (SQL of a relation: key BIGINT, prompt VARCHAR, completion VARCHAR) of
     which prompts and completions are at least `threshold` similar, from .8 on.
 
-    Exact duplicates are for the caller to leave out. Reads the relation twice, and makes and
-    drops the temporary tables near_candidates and near_texts.
+    `some` makes SQL of those rows alone whose keys a table has (key BIGINT); without it all rows
+    are read again. Exact duplicates are for the caller to leave out. Makes and drops the table
+    near_keys.
     """
     sketches = sketch(_batches(connection, f"select {COLUMNS} from ({rows})"))
-    return _near(connection, rows, threshold, sketches)
+    return _near(connection, some or _some_of(rows), threshold, sketches)
 
 
 def look(
-    connection: Any, rows: str, threshold: float, held_out: str, n: int
+    connection: Any, rows: str, threshold: float, held_out: str, n: int, some: Some | None = None
 ) -> tuple[Near, tuple[Overlap, ...]]:
     """near_duplicates of `rows` and shared_ngrams of `held_out` with the training rows among
     them, for little more than the first alone: words are made once for both.
@@ -65,34 +68,48 @@ def look(
         sketches.append(block_sketches)
         found.append(np.unique(block_hits))
     shared = tuple(overlaps(held, found))
-    return _near(connection, rows, threshold, joined(sketches)), shared
+    near = _near(connection, some or _some_of(rows), threshold, joined(sketches))
+    return near, shared
 
 
-def _near(connection: Any, rows: str, threshold: float, sketches: Sketches) -> Near:
-    found = candidates(sketches)
-    connection.register("near_candidates_arrow", found.table())
-    connection.execute(f"create or replace temp table {CANDIDATES} as from near_candidates_arrow")
-    connection.unregister("near_candidates_arrow")
-    connection.execute(
-        f"create or replace temp table {TEXTS} as select key, "
-        f"coalesce({normalised_sql('prompt')}, '') as prompt, "
-        f"coalesce({normalised_sql('completion')}, '') as completion from ({rows}) "
-        f"where key in (select first from {CANDIDATES} union select second from {CANDIDATES})"
-    )
-    pairs = tuple(sorted(verify(_paired(connection), threshold), key=_place))
-    connection.execute(f"drop table {TEXTS}; drop table {CANDIDATES}")
+def _near(connection: Any, some: Some, threshold: float, sketches: Sketches) -> Near:
+    found = candidates(sketches, threshold)
+    pairs: list[Pair] = []
+    for places in _portions(found, sketches):
+        first, second = (sketches.keys[side] for side in places)
+        texts = _texts(connection, some, np.unique(np.concatenate([first, second])))
+        pairs += verify(texts, first, second, threshold)
     how: Literal["exact", "estimated"] = "estimated" if found.crowded else "exact"
-    return Near(pairs, how, found.crowded, len(found.first))
+    return Near(tuple(sorted(pairs, key=_place)), how, found.crowded, len(found.first))
 
 
-def _paired(connection: Any) -> Iterator[Any]:
-    return _batches(
-        connection,
-        "select first, second, one.prompt as first_prompt, other.prompt as second_prompt, "
-        "one.completion as first_completion, other.completion as second_completion "
-        f"from {CANDIDATES} join {TEXTS} as one on one.key = first "
-        f"join {TEXTS} as other on other.key = second",
+def _portions(found: Candidates, sketches: Sketches) -> Iterator[tuple[Indices, Indices]]:
+    """Candidates in as many portions as their texts ask for."""
+    rows = np.unique(np.concatenate([found.first, found.second]))
+    portions = 1 + int(sketches.bytes[rows].sum(dtype=np.int64)) // TEXT_BYTES
+    sides = (np.array_split(side, portions) for side in (found.first, found.second))
+    yield from zip(*sides, strict=True)
+
+
+def _texts(connection: Any, some: Some, keys: Indices) -> Any:
+    """An Arrow table: key, and prompt and completion normalised."""
+    import pyarrow as pa
+
+    connection.register("near_keys_arrow", pa.table({"key": keys}))
+    connection.execute(f"create or replace table {KEYS} as from near_keys_arrow").fetchall()
+    connection.unregister("near_keys_arrow")
+    plain = (
+        "select key, coalesce(prompt, '') as asked, coalesce(completion, '') as answered"
+        f" from ({some(KEYS)})"
     )
+    query = with_normalised(with_normalised(plain, "asked", "prompt"), "answered", "completion")
+    texts = connection.sql(f"select {COLUMNS} from ({query})").to_arrow_table()
+    connection.execute(f"drop table {KEYS}").fetchall()
+    return texts
+
+
+def _some_of(rows: str) -> Some:
+    return lambda keys: f"select {COLUMNS} from ({rows}) semi join {keys} using (key)"
 
 
 def _batches(connection: Any, query: str) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.data.near.blocks import SIDES, Block, blocks
+from runner.data.near.blocks import SIDES, Block, blocks, by_row
 from runner.data.near.words import GOLDEN, U8, U64, Flags, Indices, Words
 
 BITS_A_HASH = 8  # of the filter that is asked first, at least: one wrong yes in eight or more
@@ -99,8 +99,10 @@ def hits(block: Block, held: HeldOut) -> Indices:
     at = np.flatnonzero(asked.view(np.bool_))
     found = grams[at]
     places = held.begins[(found >> shift).view(np.int64)]
-    for _ in range(held.most):
-        places += held.known[places] < found
+    before = np.flatnonzero(held.known[places] < found)
+    while len(before):
+        places[before] += 1
+        before = before[held.known[places[before]] < found[before]]
     equal = np.flatnonzero(held.known[places] == found)
     return places[equal][_inside(block, at[equal], held.n)]
 
@@ -123,9 +125,10 @@ def overlaps(held: HeldOut, found: Iterable[Indices]) -> Iterator[Overlap]:
 def _listed(block: Block, n: int) -> tuple[Indices, Indices, U64]:
     """Keys, n-grams of each text, and the n-grams, text by text."""
     words = block.words
-    counts = np.maximum(words.counts - (n - 1), 0)
+    first, sizes = (by_row(values).reshape(-1) for values in (words.first[:-1], words.counts))
+    counts = np.maximum(sizes - (n - 1), 0)
     before = np.cumsum(counts) - counts
-    at = np.arange(counts.sum()) + np.repeat(words.first[:-1] - before, counts)
+    at = np.arange(counts.sum()) + np.repeat(first - before, counts)
     return block.keys, counts, _grams(words, n)[at]
 
 
@@ -161,5 +164,5 @@ def _inside(block: Block, at: Indices, n: int) -> Flags:
     text = np.searchsorted(first, at, "right") - 1
     inside = at + n <= first[text + 1]
     if block.training is not None:
-        inside &= block.training[text // len(SIDES)]
+        inside &= block.training[text % len(block.keys)]
     return inside

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runner.data.near.blocks import SIDES, Block, blocks
+from runner.data.near.blocks import SIDES, Block, blocks, by_row
 from runner.data.near.words import GOLDEN, U64, Indices, Words, scrambled
 
 U32 = npt.NDArray[np.uint32]
@@ -27,10 +27,13 @@ OF_SIDES = np.array([[0], [0x9E3779B1]], np.uint32)  # keeps prompts and complet
 @dataclass(frozen=True, slots=True)
 class Sketches:
     """keys: (rows,) as given. shingles: (rows, 2 * SLOTS) the shingles of the prompt, then of the
-    completion, EMPTY where a text has fewer. 136 bytes a row."""
+    completion, EMPTY where a text has fewer. letters, bytes: (rows, 2) the characters of each
+    side's words, and the bytes of all it has. 152 bytes a row."""
 
     keys: Indices
     shingles: U32
+    letters: U32
+    bytes: U32
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -49,20 +52,29 @@ def sketch(batches: Iterable[Any]) -> Sketches:
 
 
 def sketched(block: Block) -> Sketches:
-    lowest = _lowest(block.words).reshape(-1, len(SIDES), SLOTS)
+    texts = block.words
+    lowest = by_row(_lowest(texts))
     filled = np.maximum(lowest ^ OF_SIDES, EMPTY + 1)
     filled[lowest == EMPTY] = EMPTY
-    return Sketches(block.keys, filled.reshape(-1, len(SIDES) * SLOTS))
+    letters, sizes = (
+        by_row(values.astype(np.uint32)) for values in (texts.letters, np.diff(texts.offsets))
+    )
+    return Sketches(block.keys, filled.reshape(-1, len(SIDES) * SLOTS), letters, sizes)
 
 
 def joined(parts: list[Sketches]) -> Sketches:
     """The sketches of all blocks; empties the list, for memory's sake."""
-    if not parts:
-        return Sketches(np.empty(0, np.int64), np.empty((0, len(SIDES) * SLOTS), np.uint32))
-    keys = np.concatenate([part.keys for part in parts])
-    shingles = np.concatenate([part.shingles for part in parts])
+    of_sides = np.empty((0, len(SIDES)), np.uint32)
+    nothing = np.empty((0, len(SIDES) * SLOTS), np.uint32)
+    parts.append(Sketches(np.empty(0, np.int64), nothing, of_sides, of_sides))
+    whole = Sketches(
+        np.concatenate([part.keys for part in parts]),
+        np.concatenate([part.shingles for part in parts]),
+        np.concatenate([part.letters for part in parts]),
+        np.concatenate([part.bytes for part in parts]),
+    )
     parts.clear()
-    return Sketches(keys, shingles)
+    return whole
 
 
 def _lowest(texts: Words) -> U32:
@@ -99,7 +111,7 @@ def _lengthened(texts: Words) -> U64:
 
 def _letters(texts: Words) -> U64:
     """Runs of LETTERS bytes of texts with fewer words than SLOTS, for the slots left over."""
-    runs = np.maximum(np.diff(texts.offsets) - LETTERS, 0)  # the line end is none of the text's
+    runs = np.maximum(np.diff(texts.offsets) - (LETTERS - 1), 0)
     runs[texts.counts >= SLOTS] = 0
     if not runs.any():
         return np.empty(0, np.uint64)

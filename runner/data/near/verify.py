@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runner.data.near.blocks import THREADS
+from runner.data.near.words import Indices
 
 BLOCK_PAIRS = 1 << 12
 ROUNDING = 1e-9  # 1 - 20 / 100 may come out a little below .8
@@ -26,45 +27,45 @@ class Pair:
     completion: float
 
 
-def verify(batches: Iterable[Any], threshold: float) -> Iterator[Pair]:
+def verify(texts: Any, first: Indices, second: Indices, threshold: float) -> Iterator[Pair]:
     """The pairs of which prompts and completions are both at least `threshold` similar.
 
-    Takes Arrow record batches with the columns first, second, first_prompt, second_prompt,
-    first_completion and second_completion, all texts normalised (formats.normalised). Similarity
-    is the normalised Indel similarity: 2 * LCS / (length + length), 1 of two empty texts.
+    texts: an Arrow table with the columns key, prompt and completion, all normalised
+    (formats.normalised). first, second: (pairs,) keys in it. Similarity is the normalised Indel
+    similarity: 2 * LCS / (length + length), 1 of two empty texts.
     """
-    for batch in batches:
-        for start in range(0, batch.num_rows, BLOCK_PAIRS):
-            yield from _verified(batch.slice(start, BLOCK_PAIRS), threshold)
+    import pyarrow as pa
+
+    keys = texts.column("key").to_numpy()
+    order = np.argsort(keys)
+    rows = [order[np.searchsorted(keys, side, sorter=order)] for side in (first, second)]
+    prompts, completions = (
+        texts.column(side).cast(pa.large_string()).combine_chunks()
+        for side in ("prompt", "completion")
+    )
+    for start in range(0, len(first), BLOCK_PAIRS):
+        ones, others = (side[start : start + BLOCK_PAIRS] for side in rows)
+        of_completions = _similarities(completions, ones, others, threshold)
+        kept = np.flatnonzero(of_completions >= threshold - ROUNDING)
+        of_prompts = _similarities(prompts, ones[kept], others[kept], threshold)
+        near = np.flatnonzero(of_prompts >= threshold - ROUNDING)
+        kept, of_prompts = kept[near], of_prompts[near]
+        columns = (keys[ones[kept]], keys[others[kept]], of_prompts, of_completions[kept])
+        for one, other, *both in zip(*(column.tolist() for column in columns), strict=True):
+            yield Pair(min(one, other), max(one, other), *both)
 
 
-def _verified(block: Any, threshold: float) -> Iterator[Pair]:
-    def similarities(side: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        texts = [
-            block.column(f"{place}_{side}").take(rows).to_pylist() for place in ("first", "second")
-        ]
-        return _similarities(texts[0], texts[1], threshold)
-
-    rows = np.arange(block.num_rows)
-    completions = similarities("completion", rows)
-    rows = np.flatnonzero(completions >= threshold - ROUNDING)
-    prompts = similarities("prompt", rows)
-    kept = np.flatnonzero(prompts >= threshold - ROUNDING)
-    keys = [block.column(name).take(rows[kept]).to_pylist() for name in ("first", "second")]
-    found = zip(*keys, prompts[kept], completions[rows[kept]], strict=True)
-    for first, second, prompt, completion in found:
-        yield Pair(min(first, second), max(first, second), float(prompt), float(completion))
-
-
-def _similarities(ones: list[str], others: list[str], threshold: float) -> npt.NDArray[np.float64]:
+def _similarities(
+    texts: Any, ones: Indices, others: Indices, threshold: float
+) -> npt.NDArray[np.float64]:
     """One similarity a pair, 0 below the threshold."""
     from rapidfuzz.distance import Indel
     from rapidfuzz.process import cpdist
 
     return np.asarray(
         cpdist(
-            ones,
-            others,
+            texts.take(ones).to_pylist(),
+            texts.take(others).to_pylist(),
             scorer=Indel.normalized_similarity,
             score_cutoff=threshold - SLACK,
             dtype=np.float64,

@@ -21,7 +21,7 @@ HALF = np.uint64(32)
 LOAD_BYTES = 8
 MASKS = np.array([(1 << 8 * kept) - 1 for kept in range(LOAD_BYTES + 1)], np.uint64)
 FIRST_BEYOND_ASCII = 0x80
-WIDE_LEAD = 0xE0  # from here on a byte leads a character of three or four bytes
+FIRST_LEAD, WIDE_LEAD, WIDEST_LEAD = 0xC0, 0xE0, 0xF0  # of characters of 2, 3 and 4 bytes
 # Lead bytes of the combining accents and of the block that holds conjoining Hangul.
 COMBINING = np.array([0xCC, 0xCD, 0xE1], np.uint8)
 
@@ -31,13 +31,14 @@ class Words:
     """hashes: one a word, in order. pairs: one a word, of the word and the one before it, of a
     text's first word and the text's beginning. single: words that are one character of a script
     without blanks, None if there are none. first: (texts + 1,) the place of each text's first
-    word. lowered: the bytes in lower case, a line end behind every text, padded.
-    offsets: (texts + 1,) the place of each text's first byte."""
+    word. letters: (texts,) the characters of each text's words. lowered: the bytes in lower case,
+    text behind text, padded. offsets: (texts + 1,) the place of each text's first byte."""
 
     hashes: U64
     pairs: U64
     single: Flags | None
     first: Indices
+    letters: Indices
     lowered: U8
     offsets: Indices
 
@@ -47,28 +48,25 @@ class Words:
 
 
 def words(*columns: Any) -> Words:
-    """The words of Arrow arrays of strings, equally long: the texts are those of the first row,
-    then those of the second, and so on. Null counts as empty.
+    """The words of Arrow arrays of strings: the texts are those of the first column, then those
+    of the second, and so on. Null counts as empty.
 
     A word is a run of letters and digits in lower case. Of scripts that are written without
     blanks, and of every other character of three or four bytes, each character is a word.
     """
     offsets, text = _bytes(columns)
-    size = len(text)
-    lowered = np.zeros(size + LOAD_BYTES, np.uint8)
-    word = np.zeros(size + 1, np.bool_)  # of the byte before
-    _lower(text, lowered[:size], word[1:])
-    wide = _wide(text, word[1:])
-    if wide is None:
-        # Line ends part the texts, so beginnings and ends of words take turns.
-        edges = np.flatnonzero(word[1:] != word[:-1])
-        starts, ends = edges[::2], edges[1::2]
-    else:
-        starts, ends = _spans(text, word[1:], wide)
-    hashes = _hashes(lowered, starts, ends)
+    lowered = np.zeros(len(text) + LOAD_BYTES, np.uint8)
+    word = _lower(text, lowered[: len(text)])
+    leads = _leads(text, word)
+    wide = _wide(text, leads)
+    starts, ends = _edges(word, offsets) if wide is None else _spans(text, word, wide, offsets)
+    lengths = ends - starts
+    hashes = _hashes(lowered, starts, ends, lengths)
     first = np.searchsorted(starts, offsets)
+    letters = _sums(lengths, first)
+    letters -= _sums(_followers(text, leads), np.searchsorted(leads, offsets))
     single = wide[starts] if wide is not None else None
-    return Words(hashes, _pairs(hashes, first), single, first, lowered, offsets)
+    return Words(hashes, _pairs(hashes, first), single, first, letters, lowered, offsets)
 
 
 def scrambled(hashes: U64) -> U64:
@@ -80,86 +78,115 @@ def scrambled(hashes: U64) -> U64:
 
 
 def _bytes(columns: Sequence[Any]) -> tuple[Indices, U8]:
-    """Offsets of the texts and their bytes, a line end behind each; composed and in lower case
-    where a text holds more than ASCII and the change of single bytes would not do."""
-    import pyarrow as pa
+    """Offsets of the texts and their bytes; composed and in lower case where a text holds more
+    than ASCII and the change of single bytes would not do."""
     import pyarrow.compute as pc
 
-    columns = [column.cast(pa.large_string()) for column in columns]
-    offsets, text = _joined(columns)
-    if len(text) and text.max() >= FIRST_BEYOND_ASCII:
-        if np.isin(text, COMBINING).any():
+    offsets, text = _flat(columns)
+    if _beyond_ascii(text):
+        if any((text == lead).any() for lead in COMBINING):
             columns = [pc.utf8_normalize(column, form="NFC") for column in columns]
-        offsets, text = _joined([pc.utf8_lower(column) for column in columns])
+        offsets, text = _flat([pc.utf8_lower(column) for column in columns])
     return offsets, text
 
 
-def _joined(columns: Sequence[Any]) -> tuple[Indices, U8]:
+def _flat(columns: Sequence[Any]) -> tuple[Indices, U8]:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    end = pa.scalar("\n", pa.large_string())
-    nothing = pa.scalar("", pa.large_string())
-    joined = pc.binary_join_element_wise(
-        *columns, nothing, end, null_handling="replace", null_replacement=""
-    )
-    lengths = [pc.fill_null(pc.binary_length(column), 0).to_numpy() for column in columns]
-    offsets = np.zeros(len(joined) * len(columns) + 1, np.int64)
-    np.cumsum(np.stack(lengths, axis=1).reshape(-1) + 1, out=offsets[1:])
-    data = joined.buffers()[2]
-    return offsets, np.frombuffer(data or b"", np.uint8)[: offsets[-1]]
+    offsets, texts = [np.zeros(1, np.int64)], [np.empty(0, np.uint8)]
+    for column in filter(len, columns):  # an empty one may have no buffers
+        whole = column.fill_null("") if column.null_count else column
+        large = pa.types.is_large_string(whole.type)
+        _, places, data = whole.buffers()
+        inner = np.frombuffer(places, np.int64 if large else np.int32)
+        inner = inner[whole.offset :][: len(whole) + 1]
+        texts.append(np.frombuffer(data or b"", np.uint8)[inner[0] : inner[-1]])
+        offsets.append(inner[1:] + (offsets[-1][-1] - inner[0]))
+    return np.concatenate(offsets), np.concatenate(texts)
 
 
-def _lower(text: U8, lowered: U8, word: Flags) -> None:
-    """Writes the text in lower case, and whether a byte belongs to a word. Arithmetic on bytes,
+def _beyond_ascii(text: U8) -> bool:
+    return len(text) > 0 and bool(text.max() >= FIRST_BEYOND_ASCII)
+
+
+def _lower(text: U8, lowered: U8) -> Flags:
+    """Writes the text in lower case; whether a byte belongs to a word. Arithmetic on bytes,
     because a table of 256 would cost five times as much."""
     # What is no letter and no digit changes, too, which does no harm, but the same everywhere.
     small = (text < FIRST_BEYOND_ASCII).view(np.uint8) << np.uint8(5)
     np.bitwise_or(text, small, out=lowered)
-    np.less(lowered - np.uint8(ord("a")), 26, out=word)
+    word: Flags = (lowered - np.uint8(ord("a"))) < 26
     word |= (text - np.uint8(ord("0"))) < 10
     word |= text >= FIRST_BEYOND_ASCII
+    return word
 
 
-def _wide(text: U8, word: Flags) -> Flags | None:
-    """True on the bytes of characters of three or four bytes, None if no word has any; takes the
-    punctuation and the blanks beyond ASCII out of `word`."""
-    if not len(text) or text.max() < FIRST_BEYOND_ASCII:
+def _leads(text: U8, word: Flags) -> Indices:
+    """The places where letters beyond ASCII begin; takes the punctuation and the blanks beyond
+    ASCII out of `word`."""
+    if not _beyond_ascii(text):
+        return np.empty(0, np.int64)
+    leads = np.flatnonzero(text >= FIRST_LEAD)
+    lead, following = text[leads], text[leads + 1]
+    signs = lead == 0xC2  # U+0080 to U+00BF
+    signs |= (lead == 0xE2) & (following <= 0x81)  # U+2000 to U+207F
+    signs |= (lead == 0xE3) & (following == 0x80)  # U+3000 to U+303F
+    places = leads[signs]
+    for at in (places, places + 1, places[text[places] >= WIDE_LEAD] + 2):
+        word[at] = False
+    others: Indices = leads[~signs]
+    return others
+
+
+def _followers(text: U8, leads: Indices) -> Indices:
+    """How many bytes more each character has."""
+    lead = text[leads]
+    following: Indices = 1 + (lead >= WIDE_LEAD) + (lead >= WIDEST_LEAD)
+    return following
+
+
+def _wide(text: U8, leads: Indices) -> Flags | None:
+    """True on the bytes of characters of three or four bytes, None if no word has any."""
+    leads = leads[text[leads] >= WIDE_LEAD]
+    if not len(leads):
         return None
-    following = np.append(text[1:], np.uint8(0))
-    latin = text == 0xC2  # U+0080 to U+00BF, signs
-    general = (text == 0xE2) & (following <= 0x81)  # U+2000 to U+207F
-    ideographic = (text == 0xE3) & (following == 0x80)  # U+3000 to U+303F
-    for signs, length in ((latin, 2), (general, 3), (ideographic, 3)):
-        places = np.flatnonzero(signs)
-        for step in range(length):
-            word[places + step] = False
-    leads = text >= WIDE_LEAD
-    if not (leads & word).any():
-        return None
-    wide = leads.copy()
-    for step in (1, 2):
-        wide[step:] |= leads[:-step]
-    wide[3:] |= text[:-3] >= 0xF0
+    wide: Flags = np.zeros(len(text), np.bool_)
+    for at in (leads, leads + 1, leads + 2, leads[text[leads] >= WIDEST_LEAD] + 3):
+        wide[at] = True
     return wide
 
 
-def _spans(text: U8, word: Flags, wide: Flags) -> tuple[Indices, Indices]:
-    """Beginnings and ends of words where some are single characters: such a one begins at every
-    lead byte, and ends before what is none."""
-    joined = np.zeros(len(text) + 1, np.bool_)
+def _edges(word: Flags, offsets: Indices) -> tuple[Indices, Indices]:
+    """Beginnings and ends of words, which take turns."""
+    edges = np.flatnonzero(np.diff(word, prepend=False, append=False))
+    begins = offsets[:-1][(offsets[:-1] > 0) & (offsets[:-1] < offsets[1:])]
+    apart = np.repeat(begins[word[begins] & word[begins - 1]], 2)
+    edges = np.insert(edges, np.searchsorted(edges, apart), apart)
+    return edges[::2], edges[1::2]
+
+
+def _spans(text: U8, word: Flags, wide: Flags, offsets: Indices) -> tuple[Indices, Indices]:
+    """The same where some words are single characters: such a one begins at every lead byte, and
+    ends before what is none."""
+    joined = np.zeros(len(text) + 1, np.bool_)  # a byte to the one before
     np.logical_and(word[1:], word[:-1], out=joined[1:-1])
+    joined[offsets] = False
     joined[:-1] &= text < WIDE_LEAD
     joined[1:-1] &= wide[1:] >= wide[:-1]
     return np.flatnonzero(word > joined[:-1]), np.flatnonzero(word > joined[1:]) + 1
 
 
-def _hashes(lowered: U8, starts: Indices, ends: Indices) -> U64:
+def _sums(values: Indices, first: Indices) -> Indices:
+    """The sum of each text's values, given the place of its first."""
+    begins, ends = first[:-1], first[1:]
+    return np.where(begins < ends, np.add.reduceat(np.append(values, 0), begins), 0)
+
+
+def _hashes(lowered: U8, starts: Indices, ends: Indices, lengths: Indices) -> U64:
     """A word's first and last eight bytes and its length, mixed: exact up to sixteen bytes."""
     loads: U64 = np.ndarray((len(lowered) - LOAD_BYTES + 1,), "<u8", lowered.data, strides=(1,))
-    lengths = ends - starts
     hashes = loads[starts]
-    hashes &= MASKS.take(np.minimum(lengths, LOAD_BYTES))
+    hashes &= MASKS.take(lengths, mode="clip")
     hashes *= GOLDEN
     long = np.flatnonzero(lengths > LOAD_BYTES)
     hashes[long] ^= loads[ends[long] - LOAD_BYTES]

@@ -20,6 +20,12 @@ SORRY = (
     rf"(?:I(?:{APOSTROPHE}m| am) (?:very |really |so )?(?:sorry|afraid)|sorry|unfortunately|"
     r"I apologi[sz]e|my apologies|apologies)"
 )
+# what a program says that it cannot see; people say it of accounts, rooms and files
+UNSEEN = (
+    r"(?:(?:your|the|this|that|these|any|external|attached|provided) ){0,2}"
+    r"(?:data ?sets?|images?|pictures?|photos?|videos?|audio|links?|attachments?|articles?|"
+    r"internet|web|(?:real[- ]time|current|live|up-to-date) [a-z]+)\b"
+)
 # how an answer that refuses begins
 OPENERS: dict[str, str] = {
     "en": rf"{SORRY}[,.:;!]?(?: but| however,?| that)? ?"
@@ -43,7 +49,8 @@ STOCK: dict[str, str] = {
           rf"training data (?:only )?(?:goes|extends))|\bas of my (?:last|latest) "
           rf"(?:knowledge )?(?:update|training)|"
           rf"\bI do(?: not|n{APOSTROPHE}t) (?:have|possess) (?:personal|feelings|emotions|"
-          rf"opinions|physical|real[- ]time)",
+          rf"opinions|physical|real[- ]time)|"
+          rf"\b{SORRY},?(?: but)? I do(?: not|n{APOSTROPHE}t) have (?:direct )?access to {UNSEEN}",
     "de": r"\bals (?:eine? )?(?:KI|künstliche Intelligenz|(?:KI-)?Sprachmodell|KI-Assistent)\b",
     "fr": rf"\ben tant qu(?:e |{APOSTROPHE})(?:une? )?(?:IA|intelligence artificielle|"
           r"modèle de langage|modèle linguistique|assistant IA)\b",

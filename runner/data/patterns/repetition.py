@@ -22,7 +22,8 @@ LOOP_SHARE = 0.5
 # Every word of a loop stands GRAM_COPIES times: above this share of different words there is none.
 DISTINCT_SHARE = 1 - LOOP_SHARE * (1 - 1 / GRAM_COPIES)
 
-RUN_RE = re.compile(r"([^\W\d_])\1{15,}")
+RUN_LETTERS = 16
+RUN_RE = re.compile(rf"([^\W\d_])\1{{{RUN_LETTERS - 1},}}")
 # languages without spaces are counted by the character
 WORD_RE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
 
@@ -34,18 +35,30 @@ def repetition(text: str) -> list[Hit]:
     if over half of the words lie in 8-grams that occur 3 times or more. The span reaches from the
     first copy to the last.
     """
-    runs = [Hit(RUN, *match.span()) for match in RUN_RE.finditer(text)]
-    return sorted([*lines(text), *loop(text), *runs], key=lambda hit: hit.start)
+    # of ASCII both are the same, and splitting is quicker
+    words = text.split() if text.isascii() else WORD_RE.findall(text)
+    return sorted([*lines(text), *loop(text, words), *runs(text, words)], key=lambda hit: hit.start)
+
+
+def runs(text: str, words: list[str]) -> list[Hit]:
+    # where every letter is no word of its own, a run stands in one word
+    if text.isascii() and max(map(len, words), default=0) < RUN_LETTERS:
+        return []
+    return [Hit(RUN, *match.span()) for match in RUN_RE.finditer(text)]
 
 
 def lines(text: str) -> list[Hit]:
-    if text.count("\n") < LINE_COPIES - 1:
+    every = text.split("\n")
+    if (
+        len(every) < LINE_COPIES
+        or len({line.strip() for line in every}) > len(every) - LINE_COPIES + 1
+    ):
         return []
     places: dict[str, list[tuple[int, int]]] = {}
     row, last = 0, ""
     longest: Counter[str] = Counter()
     start = 0
-    for line in text.split("\n"):
+    for line in every:
         words = line.strip()
         if words:
             places.setdefault(words, []).append((start, start + len(line)))
@@ -62,9 +75,7 @@ def lines(text: str) -> list[Hit]:
     ]
 
 
-def loop(text: str) -> list[Hit]:
-    found = list(WORD_RE.finditer(text))
-    words = [match[0] for match in found]
+def loop(text: str, words: list[str]) -> list[Hit]:
     if len(words) < 2 * GRAM or len(set(words)) > DISTINCT_SHARE * len(words):
         return []
     grams = [tuple(words[place : place + GRAM]) for place in range(len(words) - GRAM + 1)]
@@ -83,4 +94,5 @@ def loop(text: str) -> list[Hit]:
             last = end
     if covered <= LOOP_SHARE * len(words):
         return []
-    return [Hit(LOOP, found[first].start(), found[last - 1].end())]
+    spans = [match.span() for match in WORD_RE.finditer(text)]
+    return [Hit(LOOP, spans[first][0], spans[last - 1][1])]

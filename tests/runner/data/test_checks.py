@@ -289,19 +289,22 @@ def test_lines_for_the_terminal(see: See) -> None:
         "size": {"warn_below": 10, "error_below": 5, "info_below": None}, "test_part": {},
     }  # fmt: skip
     seen = see({"train": [*clean(100), *clean(5)]}, split={"test": 0}, checks=checks)
-    lines = [line for line in describe(seen.prepared.findings) if "switched off" not in line]
-    assert lines == [
-        "ok malformed: 0 of 105 records",
-        "ok size: 100 training rows",
-        " x test_part (error): nothing is held out for the test, so nothing can be said about the"
-        " result",
-        "     set data.split.test",
-        " ! duplicates (warning): 5 of 105 rows (4.76%); 5 of them byte for byte",
-        "     train.jsonl:101 (same as train.jsonl:1), train.jsonl:102 (same as train.jsonl:2),"
-        " train.jsonl:103 (same as train.jsonl:3) and 2 more",
-        "     keep one of each",
-        " - contradictions (not run): reads all texts: 'recipe check' and 'recipe run' do",
-        " - names (not run): telling them needs a model: they are not looked for",
+    told = [f for f in seen.prepared.findings if f.state != "off"]
+    assert list(describe(told)) == [
+        "ok       malformed       0 of 105 records",
+        "ok       size            100 training rows",
+        "ERROR    test_part       nothing is held out for the test, so nothing can be said about"
+        " the result",
+        "                         -> set data.split.test",
+        "warning  duplicates      5 of 105 rows (4.76%); 5 of them byte for byte",
+        "                         train.jsonl:101 (same as train.jsonl:1)",
+        "                         train.jsonl:102 (same as train.jsonl:2)",
+        "                         train.jsonl:103 (same as train.jsonl:3)",
+        "                         and 2 more",
+        "                         -> keep one of each",
+        "not run  contradictions  reads all texts: 'recipe check' and 'recipe run' do",
+        "not run  names           telling them needs a model: they are not looked for",
     ]
-    off = [line for line in describe(seen.prepared.findings) if "switched off" in line]
-    assert off[0] == " - columns (off): switched off in the recipe" and len(off) == 26
+    off = [f for f in seen.prepared.findings if f.state == "off"]
+    assert next(describe(off)) == "off      columns" and len(off) == 26
+    assert list(describe([])) == []

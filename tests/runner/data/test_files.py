@@ -242,16 +242,16 @@ pieces = st.sampled_from(
 
 
 @given(
-    st.lists(pieces, max_size=30).map(b"".join), st.integers(4, 40), st.integers(0, 9), st.data()
+    st.lists(pieces, max_size=30).map(b"".join), st.integers(4, 40), st.integers(1, 9), st.data()
 )
 @settings(deadline=None, max_examples=100)
 def test_single_lines_are_those_of_the_whole(
-    content: bytes, chunk: int, gap: int, data: st.DataObject
+    content: bytes, chunk: int, most: int, data: st.DataObject
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "SMALL_BYTES", -1)
         patch.setattr(lines, "CHUNK_BYTES", chunk)
-        patch.setattr(lines, "GAP_BYTES", gap)
+        patch.setattr(lines, "PICKED_LINES", most)
         patch.setattr(lines, "MAX_LINE_BYTES", 40)
         path = Path(folder) / "a.jsonl"
         path.write_bytes(content)

@@ -6,7 +6,7 @@ import random
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import duckdb
@@ -20,10 +20,12 @@ from rapidfuzz.process import cdist, cpdist
 
 from runner.data.formats import normalised
 from runner.data.near import candidates as near_candidates
+from runner.data.near import find as near_find
 from runner.data.near.candidates import Candidates, candidates
 from runner.data.near.find import Near, look, near_duplicates
+from runner.data.near.likeness import lengths
 from runner.data.near.ngrams import Overlap, shared_ngrams
-from runner.data.near.sketch import EMPTY, SLOTS, Sketches, sketch
+from runner.data.near.sketch import EMPTY, SLOTS, sketch
 from runner.data.near.verify import Pair, verify
 from runner.data.near.words import words
 
@@ -195,7 +197,7 @@ def test_the_pairs_of_a_higher_threshold_are_those_of_the_lower_one(planted: Pla
 
 def test_with_a_limit_as_of_a_large_set_little_is_missed_and_it_is_told(planted: Planted) -> None:
     sketches = sketch(batches(planted.rows))
-    full, limited = candidates(sketches), candidates(sketches, limit=3 * len(sketches))
+    full, limited = (candidates(sketches, 0.8, limit) for limit in (None, 3 * len(sketches)))
     assert not full.crowded
     assert limited.crowded
     assert len(limited.first) < len(full.first)
@@ -207,10 +209,10 @@ def test_the_parts_that_memory_asks_for_change_nothing(
     planted: Planted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sketches = sketch(batches(planted.rows))
-    whole = keys_of_candidates(candidates(sketches, limit=10**9))
+    whole = keys_of_candidates(candidates(sketches, 0.8, limit=10**9))
     monkeypatch.setattr(near_candidates, "PART_ENTRIES", 10_000)
     monkeypatch.setattr(near_candidates, "SLICE_ENTRIES", 1_000)
-    assert keys_of_candidates(candidates(sketches, limit=10**9)) == whole
+    assert keys_of_candidates(candidates(sketches, 0.8, limit=10**9)) == whole
 
 
 def test_recall_falls_if_half_of_every_sketch_is_lost(planted: Planted) -> None:
@@ -218,7 +220,7 @@ def test_recall_falls_if_half_of_every_sketch_is_lost(planted: Planted) -> None:
     halved = sketches.shingles.copy()
     halved[::2, ::2] = EMPTY  # of every other row the even slots
     halved[1::2, 1::2] = EMPTY
-    found = keys_of_candidates(candidates(Sketches(sketches.keys, halved)))
+    found = keys_of_candidates(candidates(replace(sketches, shingles=halved), 0.8))
     assert recall(planted.truth, found, 0.8) < 0.9
 
 
@@ -358,6 +360,19 @@ def test_words_beyond_ascii(one: str, other: str, count: int) -> None:
     assert found[0].hashes.tolist() == found[1].hashes.tolist()
 
 
+SIGNS = "“”。\u00a0\u2009"  # beyond ASCII
+
+
+@given(st.lists(ANY, max_size=8))
+def test_letters_are_the_characters_of_words(texts: list[str]) -> None:
+    plain = [unicodedata.normalize("NFC", text) for text in texts]
+    expected = [
+        sum(letter.isalnum() if letter.isascii() else letter not in SIGNS for letter in text)
+        for text in plain
+    ]
+    assert words(pa.array(texts, pa.string())).letters.tolist() == expected
+
+
 # ---------------------------------------------------------------- sketches
 
 
@@ -411,6 +426,28 @@ def test_a_sketch_is_full_or_whole(text: str) -> None:
     assert not set(left[left != EMPTY].tolist()) & set(right.tolist())
 
 
+# ---------------------------------------------------------------- likeness
+
+
+@given(st.lists(st.tuples(ANY, ANY), min_size=2, max_size=8), st.sampled_from([0.8, 0.9, 1.0]))
+@settings(deadline=None)
+def test_lengths_of_like_rows_meet(rows: Rows, threshold: float) -> None:
+    near = lengths(sketch(batches(rows)), threshold)
+    texts = [[normalised(text) for text in row] for row in rows]
+    first, second = np.triu_indices(len(rows), 1)
+    for one, other, met in zip(first, second, near.meet(first, second), strict=True):
+        sides = zip(texts[one], texts[other], strict=True)
+        assert met or min(Indel.normalized_similarity(*side) for side in sides) < threshold
+
+
+def test_lengths_tell_rows_apart() -> None:
+    rows = [(PROSE, PROSE), (PROSE, PROSE[:150]), (PROSE, PROSE[:80]), (PROSE[:80], PROSE)]
+    sketches = sketch(batches([*rows, ("", PROSE * 1000)]))
+    one, others = np.zeros(4, np.int64), np.arange(1, 5)
+    assert lengths(sketches, 0.8).meet(one, others).tolist() == [True, False, False, False]
+    assert lengths(sketches, 0.95).meet(others, one).tolist() == [False] * 4
+
+
 # ---------------------------------------------------------------- verification
 
 
@@ -422,17 +459,23 @@ def test_a_sketch_is_full_or_whole(text: str) -> None:
 def test_verification_is_the_definition(
     texts: list[tuple[str, str, str, str]], threshold: float
 ) -> None:
-    names = ("first_prompt", "second_prompt", "first_completion", "second_completion")
-    columns = {name: pa.array([row[at] for row in texts], pa.string())
-               for at, name in enumerate(names)}  # fmt: skip
-    keys = np.arange(len(texts), dtype=np.int64)
-    batch = pa.record_batch({"first": keys + 100, "second": keys, **columns})
+    table = pa.table(
+        {
+            "key": pa.array(
+                [key for at in range(len(texts)) for key in (at, at + 100)], pa.int64()
+            ),
+            "prompt": pa.array([text for row in texts for text in row[:2]], pa.string()),
+            "completion": pa.array([text for row in texts for text in row[2:]], pa.string()),
+        }
+    )
+    shuffled = table.take(np.random.default_rng(1).permutation(len(table)))
     expected = []
     for key, (one, other, left, right) in enumerate(texts):
         both = (Indel.normalized_similarity(one, other), Indel.normalized_similarity(left, right))
         if min(both) >= threshold - 1e-9:
             expected.append(Pair(key, key + 100, *both))
-    assert list(verify([batch], threshold)) == expected
+    keys = np.arange(len(texts), dtype=np.int64)
+    assert list(verify(shuffled, keys + 100, keys, threshold)) == expected
 
 
 # ---------------------------------------------------------------- shared n-grams
@@ -499,12 +542,34 @@ def test_one_look_finds_what_both_find_apart(planted: Planted) -> None:
     assert any(overlap.completion_shared < overlap.completion_ngrams for overlap in overlaps)
 
 
+def test_only_texts_of_candidates_are_read_again(
+    planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def some(keys: str) -> str:
+        asked.append(connection.sql(f"from {keys}").count("*").fetchall()[0][0])
+        return f"from given semi join {keys} using (key)"
+
+    with duckdb.connect() as connection:
+        connection.register("given", pa.Table.from_batches(batches(planted.rows)))
+        whole = near_duplicates(connection, "from given", 0.8)
+        assert near_duplicates(connection, "from given", 0.8, some) == whole
+        assert len({key for pair in keys_of(whole) for key in pair}) <= asked[0] < len(planted.rows)
+        monkeypatch.setattr(near_find, "TEXT_BYTES", 100_000)
+        assert near_duplicates(connection, "from given", 0.8, some) == whole
+    assert len(asked) > 3
+
+
 @given(st.lists(st.tuples(st.one_of(st.none(), ANY), ANY), max_size=8))
 def test_words_of_two_columns_are_those_of_each(rows: list[tuple[str | None, str]]) -> None:
     columns = [pa.array([row[side] for row in rows], pa.string()) for side in range(2)]
     together = words(*columns)
     one, other = (words(column) for column in columns)
-    assert together.counts[::2].tolist() == one.counts.tolist()
-    assert together.counts[1::2].tolist() == other.counts.tolist()
-    alone = [words(pa.array([text])).hashes.tolist() for row in rows for text in row if text]
-    assert together.hashes.tolist() == [code for row in alone for code in row]
+    for name in ("counts", "letters"):
+        joined = [*getattr(one, name).tolist(), *getattr(other, name).tolist()]
+        assert getattr(together, name).tolist() == joined
+    for name in ("hashes", "pairs"):
+        assert getattr(together, name).tolist() == [
+            *getattr(one, name).tolist(), *getattr(other, name).tolist()
+        ]  # fmt: skip

@@ -108,6 +108,11 @@ REFUSED: list[tuple[str, set[str]]] = [
     ("As an AI, I have no taste.", {BOILERPLATE}),
     ("Well, I'm just an AI, so who knows.", {BOILERPLATE}),
     ("My knowledge cutoff is in 2021.", {BOILERPLATE}),
+    (
+        "Sort it first. Unfortunately, I do not have access to your dataset; share it.",
+        {BOILERPLATE},
+    ),
+    ("It may rain. I’m sorry, but I don’t have access to real-time weather.", {BOILERPLATE}),
     ("Es tut mir leid, aber ich kann dabei nicht helfen.", {REFUSAL}),
     ("Als KI-Sprachmodell habe ich keine Meinung.", {BOILERPLATE}),
     ("Je suis désolé, mais je ne peux pas vous aider.", {REFUSAL}),
@@ -119,7 +124,10 @@ ANSWERED = ["She said: I'm sorry, but I can't come.", "I'm sorry to hear that yo
             "I cannot believe it is already May.", "An AI language model predicts words.",
             "Sorry for the delay; here is the list.", "I can help you with that.",
             "Unfortunately, the shop is closed.", "Como una manzana al día.",
-            "Als Kind war ich oft dort.", "I can't wait to help."]  # fmt: skip
+            "Als Kind war ich oft dort.", "I can't wait to help.",
+            "He wrote: unfortunately, I do not have access to the office.",
+            "Dear Ann,\nI am sorry, but I do not have access to your account or your files.",
+            "We do not have access to that dataset, so we asked its authors."]  # fmt: skip
 
 LOOPED: list[tuple[str, str]] = [
     ("Fine so far.\n" + "The cat sat here.\n" * 4, LINE),
@@ -128,6 +136,8 @@ LOOPED: list[tuple[str, str]] = [
     ("的" * 3 + "今天天气很好我们去公园玩" * 6, LOOP),
     ("no " * 40, LOOP),
     ("Noooooooooooooooooo way", RUN),
+    ("さあ" + "あ" * 16 + "、行こう", RUN),
+    ("Once upon a time.\r\n" + "\tThe cat sat here.\r\n" * 4, LINE),
 ]
 VARIED = ["", "short", "}\n" * 9, "| - | - |\n" * 12, "=" * 80, "1 0 " * 30,
           "def f(a):\n    if a == 1:\n        return None\n" + "".join(
@@ -285,6 +295,38 @@ def test_an_8_gram_loop_agrees_with_brute_force(words: list[str], times: int) ->
     }
     expected = len(spelled) >= 16 and len(covered) > len(spelled) / 2
     assert (LOOP in {hit.kind for hit in repetition(" ".join(spelled))}) == expected
+
+
+LETTERS = ["a" * 15, "a" * 16, "a", "É" * 16, "あ" * 15, "あ", "한" * 16, "_" * 20, "1" * 20, " ",
+           "\n", "\x1c", "\x85", "\u2028", "b"]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(LETTERS), max_size=12).map("".join))
+def test_runs_agree_with_brute_force(text: str) -> None:
+    """Letters counted one by one."""
+    expected, start = [], 0
+    for place in range(1, len(text) + 1):
+        if place == len(text) or text[place] != text[start]:
+            if place - start >= 16 and text[start].isalpha():
+                expected.append((start, place))
+            start = place
+    found = [(hit.start, hit.end) for hit in repetition(text) if hit.kind == RUN]
+    assert found == expected
+
+
+@given(st.lists(st.sampled_from(["", " ", "}", "the cat sat", " the cat sat", "a dog ran off"])))
+def test_repeated_lines_agree_with_brute_force(lines: list[str]) -> None:
+    """Every line held against every other."""
+    text, expected = "\n".join(lines), set()
+    words = [line.strip() for line in lines]
+    said = [line for line in words if line]
+    for line in {line for line in words if len(line) > 2}:
+        in_a_row = any(said[n : n + 4] == [line] * 4 for n in range(len(said)))
+        filling = len(line) * words.count(line) > len(text) / 4
+        if words.count(line) >= 4 and (in_a_row or filling):
+            expected.add(line)
+    found = [hit for hit in repetition(text) if hit.kind == LINE]
+    assert {text[hit.start : hit.end].partition("\n")[0].strip() for hit in found} == expected
 
 
 def test_repetition_takes_linear_text() -> None:

@@ -145,16 +145,17 @@ def test_huge_lines(
     prepared.close()
 
 
-def test_a_row_nested_beyond_reading_is_one_clear_error(
+def test_a_row_nested_beyond_reading_is_refused(
     tmp_path: Path, recipe_with: Callable[..., Any]
 ) -> None:
     (tmp_path / "a.jsonl").write_bytes(ROW + nested(100_000))
     recipe = recipe_with(train=[{"path": "a.jsonl"}], split=NO_SPLIT, checks=OFF)
     prepared = prepare(recipe, tmp_path)
+    refused = prepared.connection.execute("select line, refusal from refused").fetchall()
     written = prepared.write(tmp_path / "data")
-    with pytest.raises(DataError, match=r"row a\.jsonl:2 is nested too deeply"):
-        read_examples(written["train"])
     prepared.close()
+    assert [line for line, _ in refused] == [2] and "nested" in refused[0][1]
+    assert [row.id for row in read_examples(written["train"])] == ["a.jsonl:1"]
 
 
 WHOLE: dict[str, bytes] = {

@@ -10,8 +10,10 @@ import pytest
 
 from dsl.recipe import Data, Recipe
 from runner.data.checks import Read
-from runner.data.scan import Rows, scan
-from runner.data.split import Placed, place
+from runner.data.files import File
+from runner.data.formats import Detected
+from runner.data.scan import Opened, Rows, scan
+from runner.data.split import Placed, named, place
 from runner.data.tables import connect
 
 Row = Mapping[str, Any]
@@ -20,7 +22,8 @@ Texts = Callable[..., Read]
 Found = Callable[[Read, str], dict[int, str | None]]
 
 ROW: dict[str, Any] = {
-    "source": 0, "grp": None, "label": None, "same_pair": None, "prompt_key": 0,
+    "source": 0, "own_id": None, "grp": None, "label": None, "same_pair": None, "prompt_key": 0,
+    "opening": None,
     "prompt_length": 100, "completion_length": 100, "rejected_length": None,
     "blank_prompt": False, "blank_completion": False, "part": "train", "copy": 0, "general": False,
 }  # fmt: skip
@@ -28,14 +31,19 @@ ROW: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def table(recipe_with: Callable[..., Recipe]) -> Iterator[Table]:
-    """Makes `placed` and `final` of rows; columns that a row leaves out are those of ROW."""
+    """Makes what the split makes of rows; columns that a row leaves out are those of ROW."""
     connection = connect()
-    connection.execute(
-        "create table placed as select * exclude (blank, refusal, own_id), 'train' as part,"
-        " 0 as copy, false as general from features limit 0"
-    )
-    connection.execute("create view final as select *, 'a' as name, 'a:' || line as id from placed")
     data: Data = recipe_with(train=[{"path": "a.jsonl"}]).data
+    file, format = File(Path("a.jsonl"), "a", "jsonl"), Detected("prompt-completion", {}, "")
+    opened = Opened(0, ("data", "train", 0), "train", data.train[0], file, format, None)
+    read = Rows((opened,), None, connection)
+    connection.execute(
+        "create table placed as select * exclude (blank, refusal) from features limit 0"
+    )
+    connection.execute(f"create view final as {named(read, 'placed')}")
+    connection.execute(
+        "create view repeated as select prompt_key from placed group by 1 having count(*) > 1"
+    )
 
     kinds = dict(
         connection.execute("select name, type from pragma_table_info('placed')").fetchall()
@@ -49,7 +57,7 @@ def table(recipe_with: Callable[..., Recipe]) -> Iterator[Table]:
             f"insert into placed (line, {', '.join(ROW)}) select {cells}",
             [[row[column] for row in filled] for column in ("line", *ROW)],
         ).fetchall()
-        return Read(connection, Rows((), None), (), data, Placed(0, 0, 0, ()), {})
+        return Read(connection, read, (), data, Placed(0, 0, 0, ()), {})
 
     yield make
     connection.close()

@@ -238,6 +238,23 @@ def test_dominance_equals_brute_force(
     assert len(finding.rows) == finding.count
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=40))
+def test_the_most_frequent_opening_is_found_whatever_shares_its_bucket(
+    table: Table, drawn: list[tuple[int, int]]
+) -> None:
+    openings = [bucket + balance.BUCKETS * turn for bucket, turn in drawn]
+    read = table([{"opening": opening} for opening in openings])
+    top = balance._top_opening(read, "(from placed)")
+    counted = Counter(openings)
+    if max(counted.values(), default=0) < 2:
+        assert top is None
+        return
+    most = max(counted, key=lambda opening: (counted[opening], -openings.index(opening)))
+    assert top is not None
+    assert (top.rows, top.first) == (counted[most], (0, openings.index(most) + 1))
+
+
 # ---------------------------------------------------------------- words
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import random
 import zlib
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
 
+from runner.bases import chat_format, tokenizer
 from runner.data.checks import content
+from runner.data.checks.tokens import Encoder
 from runner.data.patterns.encoding import encoding
 from runner.data.patterns.markers import markers
 from runner.data.patterns.pii import pii
@@ -77,8 +83,14 @@ SHAPES: Mapping[str, Callable[[str, str, str], Row]] = {
 UNREAD = {"kto": 1}  # shape → leading texts that are no field of it
 
 
+def unwanted(shape: str, row: tuple[str, str, str]) -> bool:
+    """An answer that is to be unlearnt may be bad."""
+    return shape == "kto" and len(row[0]) % 2 != 0
+
+
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(max_examples=4, deadline=None)
+# to make a failing example smaller takes minutes: each is read and checked whole
+@settings(max_examples=4, deadline=None, phases=(Phase.explicit, Phase.generate))
 @given(drawn=st.lists(st.tuples(texts, texts, texts), min_size=5, max_size=30))
 def test_rows_are_those_that_the_patterns_find(
     shape: str, drawn: list[tuple[str, str, str]], see: See
@@ -96,7 +108,9 @@ def test_rows_are_those_that_the_patterns_find(
         assert seen.findings[check].count == len(expected)
         assert seen.findings[check].total == len(drawn)
     for check, find in (("refusals", refusals), ("repetition", repetition)):
-        expected = [n for n, (_, _, answer) in enumerate(drawn, 1) if find(answer)]
+        expected = [
+            n for n, row in enumerate(drawn, 1) if not unwanted(shape, row) and find(row[2])
+        ]
         assert [int(id.rpartition(":")[2]) for id in seen.ids(check)] == expected, check
 
 
@@ -131,6 +145,90 @@ def test_secrets_and_personal_data_are_never_shown(see: See) -> None:
     assert not any(text in line for line in told for text in plain)
     assert seen.findings["secrets"].state == "error"
     assert seen.findings["pii"].state == "warn"
+
+
+# ---------------------------------------------------------------- a tokenizer's own tokens
+
+# of no family that is known by name; each has a character that expressions read otherwise
+SPECIAL = (
+    "<|turn|>", "[[over]]", "$stop$", "(pause)", "it's", 'a"b', "\\nil", "x#y z", "~^", "<fin.>",
+    "\u27eaend\u27eb", "<\u2581sep>", "<|turn", "line\nfeed",
+)  # fmt: skip
+ADDED = ("<note>", "::think::")  # the tokenizer knows them, and they are ordinary text
+NEARLY = ("<| turn |>", "[[Over]]", "$stop", "(pause", "its", "a'b", "nil", "x#yz", "<finx>", "~ ^")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model's folder with a tokenizer that added tokens to its alphabet."""
+    folder = tmp_path_factory.mktemp("base")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = Tokenizer(BPE({letter: id for id, letter in enumerate(alphabet)}, []))
+    words.pre_tokenizer = pre_tokenizers.ByteLevel(False)
+    words.decoder = decoders.ByteLevel()
+    words.add_special_tokens(list(SPECIAL))
+    words.add_special_tokens([AddedToken("<mask>", lstrip=True), AddedToken("<gap>", rstrip=True)])
+    words.add_tokens(list(ADDED))
+    words.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|turn|>"}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base_encoder(base: Path, recipe_with: Callable[..., Any]) -> Encoder:
+    recipe = recipe_with(train=[{"path": "train.jsonl"}])
+    return Encoder(recipe, chat_format(base, "2026-01-01"), tokenizer(base))
+
+
+def own_tokens(encoder: Encoder, text: str) -> list[str]:
+    """What the tokenizer itself takes for special tokens."""
+    known = encoder.tokenizer.get_added_tokens_decoder()
+    ids = encoder.tokenizer.encode(text, add_special_tokens=False).ids
+    return [known[id].content for id in ids if id in known and known[id].special]
+
+
+def test_texts_with_special_tokens_are_those_that_the_tokenizer_finds(
+    see: See, base_encoder: Encoder
+) -> None:
+    drawn = random.Random(3)
+    every = [*SPECIAL, "<mask>", "<gap>", *ADDED, *NEARLY]
+    texts = [f"before {token} after" for token in every] + [f"{token}" for token in every]
+    pieces = [*every, " ", "\n", "word", "<", "|", "turn", "fin"]
+    texts += ["".join(drawn.choices(pieces, k=drawn.randrange(1, 5))) for _ in range(300)]
+    texts = [f"q{text}" for text in texts if text.strip()]
+    rows = [
+        {"prompt": text, "completion": f"a {n}"}
+        if n % 2
+        else {"prompt": f"q {n}", "completion": text}
+        for n, text in enumerate(texts)
+    ]
+    seen = see(
+        {"train": rows}, "full", split=NO_SPLIT, only=["special_tokens"], encoder=base_encoder
+    )
+    expected = [n for n, text in enumerate(texts, 1) if own_tokens(base_encoder, text)]
+    assert 100 < len(expected) < len(rows) - 50
+    assert [int(id.rpartition(":")[2]) for id in seen.ids("special_tokens")] == expected
+    found = {token for text in texts for token in own_tokens(base_encoder, text)}
+    assert found == {*SPECIAL, "<mask>", "<gap>"}
+    assert all(str(note).startswith("special token: ") for _, note in seen.found["special_tokens"])
+    assert f"{len(expected)} special token" in seen.findings["special_tokens"].message
+
+
+def test_another_tokenizers_tokens_are_ordinary_text(see: See, base_encoder: Encoder) -> None:
+    """Negative control: without the tokenizer nothing tells that they are special, and what it
+    added as ordinary text, or holds only in part, is not special with it."""
+    rows = [
+        {"prompt": f"q {n}", "completion": f"so {token} it is"} for n, token in enumerate(SPECIAL)
+    ]
+    only = ["special_tokens"]
+    assert see({"train": rows}, "full", split=NO_SPLIT, only=only).ids("special_tokens") == []
+    fine = [
+        {"prompt": f"q {n}", "completion": f"so {token} it is"}
+        for n, token in enumerate((*ADDED, *NEARLY))
+    ]
+    seen = see({"train": fine}, "full", split=NO_SPLIT, only=only, encoder=base_encoder)
+    assert seen.ids("special_tokens") == []
+    assert seen.findings["special_tokens"].state == "pass"
 
 
 def test_general_data_counts_where_it_is_drawn(see: See) -> None:

@@ -359,6 +359,32 @@ def test_labels_that_differ_are_an_error(see: See) -> None:
     assert see({"train": rows}, "full", checks=mild).findings["contradictions"].state == "warn"
 
 
+def test_rows_that_give_the_same_answer_are_each_told_with_their_own_words(see: See) -> None:
+    far, first = "never in a million years", "train.jsonl:4"
+    rows = [
+        *clean(10),
+        {"prompt": "q 3", "completion": far},
+        {"prompt": "Q  3", "completion": "ANSWER 3"},
+        {"prompt": "q 3", "completion": f" {far.upper()}"},
+    ]
+    note = f"{similar('answer 3', far):.2f} similar: same prompt as {first}"
+    told = see({"train": rows}, "full").found["contradictions"]
+    assert told == [("train.jsonl:11", note), ("train.jsonl:13", note)]
+    labels = ["good", "Bad", "GOOD", "bad", "Bad"]
+    rows = [{"text": "the same", "label": label} for label in labels]
+    assert see({"train": rows}, "full").found["contradictions"] == [
+        (f"train.jsonl:{line}", f"'good', not '{labels[line - 1]}': same prompt as train.jsonl:1")
+        for line in (2, 4, 5)
+    ]
+
+
+def test_a_label_is_held_against_an_answer_in_words(see: See) -> None:
+    parts = {"train": clean(9), "test": [{"text": "q 5", "label": "Good"}]}
+    assert see(parts, "full", split={"validation": 0}).found["contradictions"] == [
+        ("test.jsonl:1", "'answer 5', not 'Good': same prompt as train.jsonl:6")
+    ]
+
+
 def test_the_bound_of_similarity_is_the_recipes(see: See) -> None:
     rows = [*clean(50), {"prompt": "q 3", "completion": "answer 3 or 4"}]
     alike = similar("answer 3", "answer 3 or 4")

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE, WordLevel
 from tokenizers.trainers import BpeTrainer
 
@@ -16,6 +16,7 @@ from dsl.chat import CHATML, ChatFormat
 from dsl.recipe import Recipe, build
 from dsl.rows import Example, Message
 from dsl.schema import fill
+from dsl.templates import render
 from runner.data.checks import tokens
 from runner.data.checks.tokens import Encoder
 from runner.data.tokens import IGNORED
@@ -116,9 +117,58 @@ def test_no_bound_where_none_is_known() -> None:
     assert encoder(words=plain).bytes_bound() is None
     assert encoder(words=byte_level(normalizers.NFKC())).bytes_bound() is None
     assert encoder(**own).bytes_bound() is None
+    # the longer of what is tried, each marker one token
     assert encoder().bytes_bound() == (1, len(
-        "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>\n"
+        "<system\ns>\n<user\nq\n\ni>\n<assistant\na>\n"
     ))  # fmt: skip
+
+
+def test_a_marker_that_may_be_broken_up_counts_by_its_bytes() -> None:
+    plain, broken, word = byte_level(), byte_level(), byte_level()
+    broken.add_special_tokens(["</q<|im"])  # a text that ends in </q takes the marker's beginning
+    word.add_special_tokens([AddedToken("<|im_end|>", single_word=True)])
+    starts, ends = 3 * len("<|im_start|"), 3 * len("<|im_end|")
+    bounds = [encoder(words=words).bytes_bound() for words in (plain, broken, word)]
+    more = [bound[1] for bound in bounds if bound is not None]
+    assert more == [more[0], more[0] + starts + ends, more[0] + ends]
+    ids, _ = encoder(words=broken).encode(Example("", "", prompt="q", completion="a</q"))
+    assert len(ids) <= len("qa</q") + more[1]
+
+
+TEMPLATES: dict[str, dict[str, Any]] = {
+    "chat": {"type": "chat", "system": "Be brief."},
+    "chatml": {"type": "chatml"},
+    "alpaca": {"type": "alpaca"},
+    "jinja": {"type": "jinja", "prompt": "Q: {{ prompt }}\n", "completion": "{{ completion }}"},
+}
+TURNS = tuple(Message(role, f"{role} {n}") for n in (1, 2) for role in ("user", "assistant"))
+EXAMPLES = {
+    "flat": Example("", "", prompt="q", completion="a"),
+    "system": Example("", "", prompt="q", completion="a", system="s"),
+    "alpaca": Example("", "", prompt="q\n\ni", completion="a", columns={
+        "instruction": "q", "input": "i"}),
+    "turns": Example("", "", messages=TURNS),
+}  # fmt: skip
+
+
+RENDERED = [
+    (template, kind)
+    for template in TEMPLATES
+    for kind in EXAMPLES
+    if kind != "turns" or template.startswith("chat")
+]
+
+
+@pytest.mark.parametrize(("template", "kind"), RENDERED)
+def test_what_is_counted_is_the_text_that_is_trained(template: str, kind: str) -> None:
+    words, example = encoder(template=TEMPLATES[template]), EXAMPLES[kind]
+    segments = render(example, words.recipe.template, words.chat)
+    assert words.text(example) == "".join(segment.text for segment in segments)
+    bound = words.bytes_bound()
+    if bound is not None:
+        texts = [turn.content for turn in example.messages] or [example.prompt, example.completion]
+        size = sum(len(text.encode()) for text in (*texts, example.system or ""))
+        assert len(words.encode(example)[0]) <= size + bound[1] * (len(example.messages) or 1)
 
 
 def test_rows_that_cannot_be_rendered_are_left_to_other_checks(see: See) -> None:
@@ -153,10 +203,16 @@ def test_more_rows_than_are_tokenised_are_a_sample(
     rows, words = drawn_rows(400), encoder(48)
     monkeypatch.setattr(tokens, "TOKENISED_ROWS", 200)
     seen = see({"train": rows}, "full", encoder=words, split={"test": 0})
-    finding = seen.findings["truncation"]
+    finding, losing = seen.findings["truncation"], lost(rows, words)
     assert finding.how == "sampled"
-    assert abs(finding.count - len(lost(rows, words))) < 40
-    assert set(seen.ids("truncation")) < {f"train.jsonl:{n}" for n in lost(rows, words)}
+    assert abs(finding.count - len(losing)) < 25
+    found = {int(id.rpartition(":")[2]) for id in seen.ids("truncation")}
+    assert found < set(losing)
+    # the longest of all are never left to chance
+    sizes = {n: sum(len(text.encode()) for text in row.values()) for n, row in enumerate(rows, 1)}
+    longest = sorted(sizes, key=lambda n: -sizes[n])[:90]
+    assert set(longest) & set(losing) <= found
+    assert len(set(longest) & set(losing)) > 60
 
 
 def test_without_a_tokenizer_it_is_not_run(see: See) -> None:

@@ -1,0 +1,1 @@
+"""What the app asks of the runner. Nothing here imports streamlit, torch or transformers."""

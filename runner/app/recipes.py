@@ -1,0 +1,54 @@
+"""Recipes at hand, a draft judged, its plan as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dsl.errors import InvalidRecipe
+from dsl.source import MAX_BYTES, decode, parse
+from runner.checklist import noted
+from runner.probe import Surroundings
+from runner.read import Read, judge, planned
+from runner.reasons import reasons
+from runner.show import plan_lines, problem_lines
+
+SUFFIXES = (".json", ".yaml", ".yml")
+
+
+def recipes(folder: Path) -> list[Path]:
+    """Files in `folder` and one level below that name both a model and data, sorted."""
+    found = (p for pattern in ("*", "*/*") for p in folder.glob(pattern) if p.suffix in SUFFIXES)
+    return sorted(path for path in found if path.is_file() and _is_recipe(path))
+
+
+def text_of(path: Path) -> str:
+    """The text of a recipe file. Raises InvalidRecipe."""
+    return decode(path.read_bytes(), path.name)
+
+
+def judged(text: str, name: str, folder: Path) -> Read:
+    """A text as 'recipe validate' sees a file of this name in `folder`.
+
+    Raises InvalidRecipe where the text cannot be parsed.
+    """
+    return judge(parse(text, name), Surroundings(folder))
+
+
+def plan_text(found: Read, runs: Path) -> str:
+    """What 'recipe plan' prints, data checks included. Raises RecipeError."""
+    with planned(found.valid()) as made:
+        lines = list(plan_lines(made.plan, reasons(made, runs)))
+        lines += ["", *noted(made.prepared.findings, quick=True)]
+        if made.problems:
+            lines += ["", *problem_lines(made.problems, found.source.name)]
+    return "\n".join(lines)
+
+
+def _is_recipe(path: Path) -> bool:
+    try:
+        if path.stat().st_size > MAX_BYTES:  # a data file may be of any size
+            return False
+        values = parse(text_of(path), path.name).values
+    except (InvalidRecipe, OSError):
+        return False
+    return "model" in values and "data" in values

@@ -1,0 +1,228 @@
+"""Charts as Vega-Lite: each has a text alternative, and none tells by colour alone.
+
+Colours are Streamlit's, so that they follow the theme. The `*_spec` functions are pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+POINTS = 600  # of a series: more than a screen shows
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+ROW = 28  # pixels
+RED = "#d1495b"  # legible on light and dark
+LABEL_CHARACTERS = 28
+Point = tuple[float, float]
+
+
+def bars(shares: Sequence[tuple[str, float]], alt: str, unit: str = "rows") -> None:
+    """Named numbers as bars side by side, each with its number."""
+    _draw(bars_spec(shares, unit, _ink()), alt)
+
+
+def histogram(
+    bins: Sequence[Mapping[str, Any]],
+    alt: str,
+    unit: str,
+    cut: float | None = None,
+    cut_label: str = "",
+) -> None:
+    """Bins {from, to, count}; `cut`: a line at this value, with its label."""
+    _draw(histogram_spec(bins, unit, cut, cut_label), alt)
+
+
+def stacked(
+    parts: Sequence[tuple[str, float]],
+    alt: str,
+    unit: str,
+    limit: float | None = None,
+    limit_label: str = "",
+) -> None:
+    """Parts of a whole as one bar, in their order; `limit`: what there is room for."""
+    _draw(stacked_spec(parts, unit, limit, limit_label), alt)
+
+
+def lines(
+    series: Mapping[str, Sequence[Point]], alt: str, x: str, y: str, height: int = 260
+) -> None:
+    """Named series of (x, y), told apart by colour and by dashes, of at most POINTS points each."""
+    _draw(lines_spec(series, x, y, height), alt)
+
+
+def bars_spec(shares: Sequence[tuple[str, float]], unit: str, ink: str) -> dict[str, Any]:
+    values = [{"name": name, "value": value} for name, value in shares]
+    order = list(dict.fromkeys(name for name, _ in shares))
+    y = {
+        "field": "name", "type": "nominal", "sort": order, "title": None,
+        "axis": {"labelLimit": 8 * LABEL_CHARACTERS, "ticks": False, "domain": False},
+    }  # fmt: skip
+    top = max((value for _, value in shares), default=0) or 1
+    x = {
+        "field": "value", "type": "quantitative", "title": unit,
+        "scale": {"domain": [0, 1.15 * top]}, "axis": {"tickMinStep": 1, "tickCount": 5},
+    }  # fmt: skip
+    tooltip = [
+        {"field": "name", "title": "name"},
+        {"field": "value", "title": unit, "format": ","},
+    ]
+    base = {"y": y, "x": x, "tooltip": tooltip}
+    text = {"type": "text", "align": "left", "dx": 4, "color": ink}
+    return {
+        "data": {"values": values},
+        "height": {"step": ROW},
+        "layer": [
+            {"mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": base},
+            {
+                "mark": text,
+                "encoding": {**base, "text": {"field": "value", "format": ","}},
+            },
+        ],
+    }
+
+
+def histogram_spec(
+    bins: Sequence[Mapping[str, Any]], unit: str, cut: float | None, cut_label: str
+) -> dict[str, Any]:
+    values = [{"from": b["from"], "to": b["to"], "count": b["count"]} for b in bins]
+    # the last bin holds all that is longer: at its full width it would press the others flat
+    if len(values) > 2 and values[-1]["to"] - values[-1]["from"] > 2 * _width(values[0]):
+        values[-1]["to"] = values[-1]["from"] + 2 * _width(values[0])
+    high = max([*(b["to"] for b in values), *([cut * 1.05] if cut is not None else [])], default=1)
+    scale = {"domain": [min((b["from"] for b in values), default=0), high], "nice": False}
+    layers: list[dict[str, Any]] = [
+        {
+            "mark": {"type": "bar", "stroke": None, "binSpacing": 1},
+            "encoding": {
+                "x": {
+                    "field": "from", "type": "quantitative", "title": unit, "scale": scale,
+                    "bin": {"binned": True},
+                },
+                "x2": {"field": "to"},
+                "y": {
+                    "field": "count", "type": "quantitative", "title": "rows",
+                    "axis": {"tickMinStep": 1, "tickCount": 4},
+                },
+                "tooltip": [
+                    {"field": "from", "title": f"{unit} from", "format": ","},
+                    {"field": "to", "title": "up to", "format": ","},
+                    {"field": "count", "title": "rows", "format": ","},
+                ],
+            },
+        }
+    ]  # fmt: skip
+    if cut is not None:
+        layers += _rule(cut, cut_label, right=cut > 0.6 * high)
+    return {"data": {"values": values}, "height": 200, "layer": layers}
+
+
+def stacked_spec(
+    parts: Sequence[tuple[str, float]], unit: str, limit: float | None, limit_label: str
+) -> dict[str, Any]:
+    values = [
+        {"name": name, "value": value, "place": place} for place, (name, value) in enumerate(parts)
+    ]
+    total = sum(value for _, value in parts)
+    high = max(total, limit or 0) * 1.02 or 1
+    layers: list[dict[str, Any]] = [
+        {
+            "mark": {"type": "bar", "height": 40, "stroke": "white", "strokeWidth": 1},
+            "encoding": {
+                "x": {
+                    "field": "value", "type": "quantitative", "title": unit, "stack": "zero",
+                    "scale": {"domain": [0, high], "nice": False},
+                },
+                "color": {
+                    "field": "name", "type": "nominal", "sort": [name for name, _ in parts],
+                    "legend": {"title": None, "orient": "bottom", "columns": 3, "labelLimit": 220},
+                },
+                "order": {"field": "place", "type": "quantitative"},
+                "tooltip": [
+                    {"field": "name", "title": "part"},
+                    {"field": "value", "title": unit, "format": ",.2~f"},
+                ],
+            },
+        }
+    ]  # fmt: skip
+    if limit is not None:
+        layers += _rule(limit, limit_label, right=True)
+    return {"data": {"values": values}, "height": 150, "layer": layers}
+
+
+def lines_spec(
+    series: Mapping[str, Sequence[Point]], x: str, y: str, height: int
+) -> dict[str, Any]:
+    values = [
+        {"name": name, "x": at, "y": value}
+        for name, points in series.items()
+        for at, value in thinned(points)
+    ]
+    names = list(series)
+    encoding: dict[str, Any] = {
+        "x": {"field": "x", "type": "quantitative", "title": x, "axis": {"tickMinStep": 1}},
+        "y": {"field": "y", "type": "quantitative", "title": y, "scale": {"zero": False}},
+        "tooltip": [
+            {"field": "name", "title": "series"},
+            {"field": "x", "title": x, "format": ","},
+            {"field": "y", "title": y, "format": ".4~g"},
+        ],
+    }
+    if len(names) > 1:
+        legend = {"title": None, "orient": "bottom", "symbolType": "stroke", "labelLimit": 260}
+        dashes = [DASHES[place % len(DASHES)] for place in range(len(names))]
+        encoding["color"] = {"field": "name", "type": "nominal", "sort": names, "legend": legend}
+        encoding["strokeDash"] = {
+            "field": "name", "type": "nominal", "sort": names, "legend": legend,
+            "scale": {"domain": names, "range": dashes},
+        }  # fmt: skip
+    single = any(len(points) == 1 for points in series.values())
+    mark = {"type": "line", "point": single, "strokeWidth": 2}
+    return {"data": {"values": values}, "height": height, "mark": mark, "encoding": encoding}
+
+
+def thinned(points: Sequence[Point], most: int = POINTS) -> list[Point]:
+    """At most so many of the points, in order: of each stretch its lowest and its highest, so that
+    no peak is lost; the first and the last are kept."""
+    if len(points) <= most:
+        return list(points)
+    stretches = max(1, (most - 2) // 2)
+    inner = len(points) - 2
+    kept = {0, len(points) - 1}
+    for stretch in range(stretches):
+        low, high = 1 + stretch * inner // stretches, 1 + (stretch + 1) * inner // stretches
+        kept.add(min(range(low, high), key=lambda at: points[at][1]))
+        kept.add(max(range(low, high), key=lambda at: points[at][1]))
+    return [points[at] for at in sorted(kept)]
+
+
+def _rule(at: float, label: str, right: bool) -> list[dict[str, Any]]:
+    """A line across the chart with its label on the side where there is room."""
+    rule = {"type": "rule", "strokeDash": [5, 4], "strokeWidth": 2, "color": RED}
+    align = {"align": "right", "dx": -6} if right else {"align": "left", "dx": 6}
+    x = {"datum": at, "type": "quantitative"}
+    once: dict[str, Any] = {"values": [{}]}  # else it is drawn for every bar
+    text = {
+        "type": "text", "baseline": "top", "color": RED, "fontWeight": "bold", "text": label,
+        **align,
+    }  # fmt: skip
+    return [
+        {"data": once, "mark": rule, "encoding": {"x": x}},
+        {"data": once, "mark": text, "encoding": {"x": x, "y": {"value": 2}}},
+    ]
+
+
+def _ink() -> str:
+    """Text within a chart, of which the theme knows nothing."""
+    return "#fafafa" if st.context.theme.type == "dark" else "#31333f"
+
+
+def _width(bin: Mapping[str, Any]) -> float:
+    return float(bin["to"] - bin["from"])
+
+
+def _draw(spec: dict[str, Any], alt: str) -> None:
+    # what hangs over the edge of a layer is a label: it may not be cut
+    whole = {"autosize": {"type": "fit", "contains": "padding"}, **spec}
+    st.vega_lite_chart(whole, width="stretch", alt=alt)

@@ -1,0 +1,192 @@
+"""The page of the plan: what a run would do, need and cost, before anything is spent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import streamlit as st
+
+from dsl.edit import apply
+from dsl.errors import InvalidRecipe, RecipeError
+from dsl.problems import Change, dotted
+from runner.app.outlook import stamp
+from runner.app.planning import Planning, cost, diagram, plan_of
+from runner.app.recipes import judged
+from runner.report.words import duration, size
+from ui import charts, current
+from ui.parts import badge, command, empty, failure, needed_draft
+from ui.words import term
+
+GIB = 1024**3
+KEPT = 8  # plans of a server
+
+
+def _made(text: str, name: str, folder: str, files: object, runs: str) -> Planning:
+    return plan_of(judged(text, name, Path(folder)), Path(runs))
+
+
+# kept for as long as the recipe's text and its files stay as they are
+_planning = st.cache_data(max_entries=KEPT, show_spinner=False)(_made)
+
+
+def page() -> None:
+    st.title("Plan")
+    draft = needed_draft("A plan is made from a recipe.")
+    st.caption(f"{draft.name}: what would happen, before anything is spent.")
+    path = current.place(draft)
+    try:
+        with st.spinner("Reading the data"):
+            files = stamp(draft.text, path.name, path.parent)
+            planning = _planning(
+                draft.text, path.name, str(path.parent), files, str(current.runs())
+            )
+    except InvalidRecipe as error:
+        count = len(error.problems)
+        empty(
+            "This recipe cannot be planned yet",
+            "\n".join(
+                f"{dotted(problem.path)}: {problem.message}" for problem in error.problems[:8]
+            ),
+            "ui/recipe.py",
+            f"Mend {count} problem{'s' * (count != 1)} on the page of the recipe",
+        )
+        return
+    _figures(planning)
+    _memory(planning)
+    _notes(planning)
+    _steps(planning)
+    _values(planning)
+    with st.container(horizontal=True):
+        st.page_link("ui/checklist.py", label="See the checklist", icon=":material/checklist:")
+        st.page_link("ui/run.py", label="Start the run", icon=":material/play_circle:")
+    command(["recipe", "plan", draft.name], ["recipe", "explain", draft.name])
+
+
+def _figures(planning: Planning) -> None:
+    plan = planning.plan
+    estimate, schedule, targets = plan.estimate, plan.schedule, plan.targets
+    tiles = st.columns([3, 3, 2, 3, 2])
+    if targets:
+        tiles[0].metric(
+            "Trained parameters",
+            f"{targets.trainable_parameters:,}",
+            f"{targets.share:.2%} of all, exact",
+            delta_color="off",
+            delta_arrow="off",
+            help=term("adapter"),
+        )
+    if plan.tokens:
+        tiles[1].metric(
+            "Tokens an epoch",
+            f"{plan.tokens.total:,}",
+            f"{plan.tokens.trained:,} trained, {plan.tokens.how}",
+            delta_color="off",
+            delta_arrow="off",
+            help=term("token"),
+        )
+    if schedule:
+        rows = plan.parts["train"].rows if "train" in plan.parts else 0
+        tiles[2].metric(
+            "Steps",
+            f"{schedule.steps:,}",
+            f"{rows:,} examples",
+            delta_color="off",
+            delta_arrow="off",
+            help=term("step"),
+        )
+    if estimate:
+        low, high = estimate.total_seconds
+        tiles[3].metric(
+            "Time at most (estimated)",
+            duration(high),
+            f"at least {duration(low)}",
+            delta_color="off",
+            delta_arrow="off",
+        )
+        with tiles[4]:
+            price = st.number_input(
+                "Price of an hour", min_value=0.0, value=0.0, step=0.5, key="price",
+                persist_state="session", help="What this machine costs an hour, in your currency.",
+            )  # fmt: skip
+            if price:
+                low, high = cost(estimate.total_seconds, price)
+                st.caption(f"about {low:,.2f} to {high:,.2f} for the run")
+
+
+def _memory(planning: Planning) -> None:
+    estimate = planning.plan.estimate
+    st.subheader("Memory")
+    if estimate is None:
+        st.text("Not estimated: the data have no training rows, or the device is not known.")
+        return
+    fits = "It fits." if estimate.fits else "It does not fit."
+    said = f"About {size(estimate.memory.total)} of {size(estimate.device_bytes)} (estimated)."
+    _note("pass" if estimate.fits else "error", f"{fits} {said}")
+    parts = [(words, held / GIB) for words, held in planning.memory]
+    alt = f"{fits} {said} " + "; ".join(f"{words} {held:.2f} GiB" for words, held in parts)
+    charts.stacked(parts, alt, "GiB", estimate.device_bytes / GIB, estimate.device)
+    with st.expander("The same as a table"):
+        st.table([{"what": words, "GiB": f"{held:.2f}"} for words, held in parts])
+    if not planning.smaller:
+        return
+    title = "What would make it fit" if not estimate.fits else "What would need less"
+    with st.expander(title, expanded=not estimate.fits, icon=":material/compress:"):
+        for index, one in enumerate(planning.smaller):
+            row = st.container(horizontal=True, vertical_alignment="center")
+            with row:
+                badge("pass" if one.fits else "error", "fits" if one.fits else "does not fit")
+                st.text(f"{one.words}: {size(one.bytes)}. It costs {one.costs}.")
+                st.button("Do it", key=f"smaller-{index}", on_click=_apply, args=(one.patch,))
+
+
+def _apply(patch: tuple[Change, ...]) -> None:
+    draft = current.draft()
+    if draft is None:
+        return
+    try:
+        current.set_draft(replace(draft, text=apply(draft.text, "json", patch)))
+        st.toast("changed in the recipe: save it on its page")
+    except RecipeError as error:
+        st.toast(f"{error.message}: {error.hint}")
+
+
+def _steps(planning: Planning) -> None:
+    st.subheader("Steps")
+    st.mermaid_chart(diagram(planning))
+    for step in planning.plan.steps:
+        st.text(f"{step.title}: {planning.reasons.get(step.name, '')}")
+
+
+def _notes(planning: Planning) -> None:
+    """Notes, warnings and what the quick checks of the data found."""
+    st.subheader("Worth knowing")
+    notable = [found for found in planning.findings if found.state in ("warn", "error")]
+    for problem in planning.problems:
+        state = {"error": "error", "warning": "warn", "info": "info"}[problem.severity]
+        _note(state, "\n".join(filter(None, (problem.message, problem.hint))))
+    for found in notable:
+        _note(found.state, f"{found.check}: {found.message}")
+    if not notable and not planning.problems:
+        st.text("Nothing speaks against this run.")
+    if any(found.state == "not_run" for found in planning.findings):
+        st.caption("Checks that read all texts were not run here: see the checklist.")
+
+
+def _note(state: str, text: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        badge(state)
+        st.text(text)
+
+
+def _values(planning: Planning) -> None:
+    with st.expander("Every value and where it comes from", icon=":material/manage_search:"):
+        st.dataframe(
+            planning.values, hide_index=True, alt="Settings with their values and their origins"
+        )
+
+
+try:
+    page()
+except RecipeError as error:
+    failure(error)
