@@ -4,6 +4,7 @@ lines_0 ...  one relation a file: every record as text (files.relate); read anew
 features     one narrow row a record: keys, lengths, flags and its part; no text
 refused      the records that cannot be used, and why
 shapes       kinds of row (which keys, which types) that differ from the others, and how
+repeated     the prompts that several rows have
 placed       (a view) the features of the rows that are used
 final        (a view) the same with the file's name and an id that is unique in the run
 found        what the checks found, row by row
@@ -55,7 +56,6 @@ create table features (
 );
 create table refused (source usmallint, line bigint, refusal varchar, roles varchar, calls varchar);
 create table shapes (source usmallint, shape ubigint, remark varchar);  -- odd shapes only
-create table held (prompt_key uhugeint, part part);
 create table found (check_name varchar, id varchar, line bigint, source varchar, note varchar);
 """
 
