@@ -107,7 +107,8 @@ def _list(was_going: bool) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             badge(now.state)
             st.text(run.id)
-            st.button("Watch", key=f"watch-{run.id}", on_click=_show, args=(run,))
+            label = "Watch" if now.going_on else "Look"
+            st.button(label, key=f"watch-{run.id}", on_click=_show, args=(run,))
             if now.reason:
                 st.text(now.reason)
     st.page_link("ui/runs.py", label="All runs", icon=":material/list:")

@@ -90,7 +90,7 @@ def _against(draft: Draft, state: drafts.State, trial: int | None) -> str | None
             badge("error", plural(len(wrong), "error") + " in the recipe")
             for problem in wrong[:3]:
                 where = f"line {problem.line}: " if problem.line else ""
-                st.text(f"{where}{problem.message}")
+                st.text("\n".join(filter(None, (f"{where}{problem.message}", problem.hint))))
             st.page_link("ui/recipe.py", label="Mend it", icon=":material/description:")
         return "The recipe has errors."
     except RecipeError as error:

@@ -27,7 +27,6 @@ NEAR_LEAKAGE = Said(
 )
 LINE_BITS = 40  # a key is the index of the file, then the line
 KEY = f"(source::bigint << {LINE_BITS}) + line"
-COLUMNS = "prompt, completion"
 HELD_ROWS = 10_000  # whose runs of words are looked for in the training rows
 HELD_OUT = "part in ('validation', 'test')"
 SHARED_RUNS = 0.5  # of an answer's runs of words, from where on they count
@@ -46,20 +45,14 @@ def compare_rows(read: Read) -> None:
     bounds = [limits.similarity for limits in [asked.near_duplicates] if limits]
     bounds += [limits.warn_similarity for limits in [asked.near_leakage] if limits]
     read.connection.execute(
-        "create table unique_rows as select first[1] as source, first[2] as line, training from ("
-        " select min((source, line)) as first, bool_or(part = 'train') as training"
-        " from placed where copy = 0 group by pair_hash)"
+        f"create table unique_rows as select min({KEY}) as key, bool_or(part = 'train') as training"
+        " from placed where copy = 0 group by pair_hash"
     ).fetchall()
-    texts = read.rows.select(COLUMNS)
-    rows = (
-        f"select {KEY} as key, {COLUMNS}, training from ({texts})"
-        " join unique_rows using (source, line)"
-    )
+    rows = f"{_texts(read)} join unique_rows using (key)"
 
     def some(keys: str) -> str:
         source, line = _place("key")
-        hits = f"select {source} as source, {line} as line from {keys}"
-        return f"select {KEY} as key, {COLUMNS} from ({read.rows.select(COLUMNS, hits)})"
+        return _texts(read, f"select {source} as source, {line} as line from {keys}")
 
     ngram = asked.near_leakage.ngram if asked.near_leakage else None
     if ngram is None:
@@ -70,8 +63,7 @@ def compare_rows(read: Read) -> None:
             f"select source, line from placed where copy = 0 and {HELD_OUT}"
             f" order by md5_number(source || ':' || line), source, line limit {HELD_ROWS}"
         )
-        texts = read.rows.select(COLUMNS, hits)
-        held_out = f"select {KEY} as key, {COLUMNS} from ({texts})"
+        held_out = _texts(read, hits)
         near, overlaps = look(read.connection, rows, min(bounds), held_out, ngram, some)
         _keep_runs(read, overlaps)
     listed = [(p.first, p.second, min(p.prompt, p.completion)) for p in near.pairs]
@@ -162,6 +154,12 @@ def _keep_runs(read: Read, overlaps: Iterable[Overlap]) -> None:
         " from (select unnest(?::bigint[]) as key, unnest(?::double[]) as share)",
         columns,
     ).fetchall()
+
+
+def _texts(read: Read, hits: str | None = None) -> str:
+    """SQL: key, prompt and completion of all rows, or of hits (source, line)."""
+    texts = read.rows.select("prompt, completion", hits)
+    return f"from (select {KEY} as key, prompt, completion from ({texts}))"
 
 
 def _place(key: str) -> tuple[str, str]:

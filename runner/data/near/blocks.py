@@ -34,7 +34,8 @@ class Block:
 
 def by_row(values: npt.NDArray[A]) -> npt.NDArray[A]:
     """(rows, sides, ...) of what a block's texts have each."""
-    return values.reshape(len(SIDES), -1, *values.shape[1:]).swapaxes(0, 1)
+    sides = values.reshape(len(SIDES), -1, *values.shape[1:])
+    return np.ascontiguousarray(sides.swapaxes(0, 1))
 
 
 def blocks(batches: Iterable[Any], work: Callable[[Block], T]) -> Iterator[T]:

@@ -84,7 +84,9 @@ def _near(connection: Any, some: Some, threshold: float, sketches: Sketches) -> 
 
 
 def _portions(found: Candidates, sketches: Sketches) -> Iterator[tuple[Indices, Indices]]:
-    """Candidates in as many portions as their texts ask for."""
+    """Candidates, if there are any, in as many portions as their texts ask for."""
+    if not len(found.first):
+        return
     rows = np.unique(np.concatenate([found.first, found.second]))
     portions = 1 + int(sketches.bytes[rows].sum(dtype=np.int64)) // TEXT_BYTES
     sides = (np.array_split(side, portions) for side in (found.first, found.second))

@@ -31,10 +31,9 @@ class Overlap:
 @dataclass(frozen=True, slots=True)
 class HeldOut:
     """keys: (rows,). counts: (rows, sides) n-grams of each side. places: the place in `known` of
-    every n-gram, row by row, side by side. known: the distinct n-grams, sorted, and behind them
-    as many of the greatest number as are compared at once. begins: the place in `known` of the
-    first with such leading bits; most: how many have the same ones at most. asked: a bit is set
-    for each n-gram, by its leading bits and its last three."""
+    every n-gram, row by row, side by side. known: the distinct n-grams, sorted, and the greatest
+    number behind them. begins: the place in `known` of the first with such leading bits. asked: a
+    bit is set for each n-gram, by its leading bits and its last three."""
 
     n: int
     keys: Indices
@@ -42,7 +41,6 @@ class HeldOut:
     places: Indices
     known: U64
     begins: Indices
-    most: int
     asked: U8
 
 
@@ -76,15 +74,13 @@ def hold(batches: Iterable[Any], n: int) -> HeldOut:
     asked = np.zeros(1 << (bits - 3), np.uint8)
     np.bitwise_or.at(asked, leading, np.uint8(1) << _last(known))
     sizes = np.bincount(leading, minlength=len(asked))
-    most = int(sizes.max())
     return HeldOut(
         n=n,
         keys=np.concatenate(keys),
         counts=np.concatenate(counts).reshape(-1, len(SIDES)),
         places=places,
-        known=np.append(known, np.full(most + 1, ~np.uint64(0))),
+        known=np.append(known, ~np.uint64(0)),
         begins=np.cumsum(sizes) - sizes,
-        most=most,
         asked=asked,
     )
 
