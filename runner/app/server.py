@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ def serve(port: int, runs: Path) -> int:
     command += [f"--{name}={value}" for name, value in SETTINGS.items()]
     command += [f"--server.allowedHosts={host}" for host in HOSTS]
     server = subprocess.Popen(command, env=os.environ | {RUNS: str(runs.absolute())})
+    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     try:
         return server.wait()
     except KeyboardInterrupt:
