@@ -292,6 +292,8 @@ class Stream:
         import numpy as np
 
         starts, lengths = offsets[:-1], np.diff(offsets)
+        if not len(characters):
+            return np.arange(len(starts))
         first = characters[np.minimum(starts, len(characters) - 1)]
         found = (first <= 32) | (lengths == 0) | (lengths > MAX_LINE_BYTES)
         if self._marked:

@@ -38,6 +38,7 @@ PROFILE: dict[str, Any] = {
             "rows": 3,
             "refused": 1,
             "blank": 1,
+            "columns": 3,
         }
     ],
     "columns": [

@@ -1,4 +1,4 @@
-"""The server of the app: where it listens, and how it ends."""
+"""The server of the app: where it listens, and how it ends; which files it takes for recipes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from dsl.source import MAX_BYTES
-from runner.app import recipes
+from runner.app.recipes import recipes
 
 
 def free_port() -> int:
@@ -26,12 +26,14 @@ def free_port() -> int:
 
 def test_the_server_listens_on_this_machine_alone_and_ends_on_interrupt(tmp_path: Path) -> None:
     port = free_port()
-    code = "import sys, pathlib, runner.app as a; sys.exit(a.serve({}, pathlib.Path('runs')))"
+    code = (
+        "import sys, pathlib, runner.app.server as a; sys.exit(a.serve({}, pathlib.Path('runs')))"
+    )
     environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
     process = subprocess.Popen(
         [sys.executable, "-c", code.format(port)],
         cwd=tmp_path,
-        env=environment | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=environment | {"PYTHONPATH": str(Path(__file__).parents[3])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
