@@ -38,7 +38,7 @@ ODD = (np.uint32(0x9E3779B1), np.uint32(0x85EBCA77))
 
 PART_ENTRIES = 1 << 25  # sorted at a time: 256 MB
 SLICE_ENTRIES = 1 << 19
-BLOCK_ENTRIES = 1 << 17
+BLOCK_ENTRIES = 1 << 14
 BLOCK_ROWS = 1 << 12
 BLOCK_PAIRS = 1 << 13
 LAST = np.uint32(0xFFFFFFFF)
