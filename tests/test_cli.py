@@ -144,6 +144,9 @@ def test_plan(recipe: Any, tiny: Path) -> None:
     assert "<|im_end|>⟧" in ended.out
     plain = recipe("plan", "tiny.json", "--json", cwd=tiny).json
     assert plain["targets"]["trainable_parameters"] == 16_384
+    failing = ("--set", "data.checks.size.error_below=1000")
+    for form in ((), ("--json",)):
+        assert recipe("plan", "tiny.json", *form, *failing, cwd=tiny).code == 3
     assert not (tiny / "runs").exists()
 
 

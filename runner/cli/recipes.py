@@ -98,14 +98,14 @@ def plan(
 
     source = read(recipe, sets, allowed, remote).valid()
     with planned(source) as found:
-        why = reasons(found, runs)
+        why, failed = reasons(found, runs), checks.failed(found.prepared.findings)
         if as_json:
             shown = found.plan.to_json()
             shown["steps"] = [s | {"reason": why[s["name"]]} for s in shown["steps"]]
             shown["problems"] = [problem.to_json() for problem in found.problems]
             shown["checks"] = checks.to_json(found.prepared.findings)["findings"]
             print_json(shown)
-            return
+            raise SystemExit(DataError.exit_status if failed else 0)
         click.echo("\n".join(plan_lines(found.plan, why)))
         click.echo("\ndata checks")
         for line in noted(found.prepared.findings, sys.stdout.isatty(), quick=True):
@@ -119,5 +119,5 @@ def plan(
             click.echo()
             for line in example_texts(found, examples, sys.stdout.isatty()):
                 click.echo(line)
-        if checks.failed(found.prepared.findings):
+        if failed:
             raise SystemExit(DataError.exit_status)
