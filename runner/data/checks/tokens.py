@@ -33,7 +33,7 @@ TRUNCATION = Said("truncation", "rows that lose tokens of the answer at training
 HINT = "raise training.max_length, or shorten these rows"
 QUESTIONS = ("alpaca", "prompt_completion", "text", "classification")  # formats of one answer
 TOKENISED_ROWS = 10_000
-EXAMPLES_AT_ONCE = 1000
+EXAMPLES_AT_ONCE = 2_000
 CHARACTERS_AT_ONCE = 1 << 18  # a tokenizer takes some hundred bytes of memory for each
 
 
@@ -214,12 +214,14 @@ def examples(read: Read, hits: str) -> Iterator[tuple[str, Example, tuple[int, i
     from runner.data.prepare import TEXTS, example_of
 
     names = [name.split(" as ")[-1] for name in TEXTS.split(", ")]
-    found = read.connection.execute(
-        f"select final.source, line, id, name as source, grp, general, {', '.join(names)}"
-        f" from (select source, line, id, name, grp, general from final where copy = 0) as final"
-        f" join ({read.rows.select(TEXTS, hits)}) using (source, line) order by 1, 2"
-    )
     header = ["id", "source", "grp", "general", *names]
-    while some := found.fetchmany(EXAMPLES_AT_ONCE):
-        for source, line, *row in some:
+    # in portions: the texts of all at once may be more than memory is given for
+    for start in range(0, read.count(f"select count(*) from ({hits})"), EXAMPLES_AT_ONCE):
+        some = f"from ({hits}) order by source, line limit {EXAMPLES_AT_ONCE} offset {start}"
+        found = read.connection.execute(
+            f"select final.source, line, id, name as source, grp, general, {', '.join(names)} from"
+            " (select source, line, id, name, grp, general from final where copy = 0) as final join"
+            f" ({read.rows.select(TEXTS, some)}) using (source, line) order by 1, 2"
+        ).fetchall()
+        for source, line, *row in found:
             yield row[0], example_of(dict(zip(header, row, strict=True))), (source, line)
