@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
-from dsl.edit import apply
 from dsl.errors import InvalidRecipe, RecipeError
-from dsl.problems import Change
 from runner.app.judging import Judged, judged, mended
 from runner.app.looks import Look, Looks
 from runner.app.outlook import stamp
@@ -179,7 +176,8 @@ def _summary(findings: Sequence[Finding], items: Sequence[Item]) -> None:
             counted: Counter[str] = Counter(states)
             for state in ORDER:
                 if counts := counted.get(state):
-                    badge(state, f"{counts} {STATES[state][2]}")
+                    several = "s" * (counts > 1 and state in ("warn", "error"))
+                    badge(state, f"{counts} {STATES[state][2]}{several}")
 
 
 def _findings(findings: Sequence[Finding]) -> None:
@@ -231,20 +229,9 @@ def _items(items: Sequence[Item]) -> None:
             st.text(item.evidence)
             if item.patch:
                 st.button(
-                    "Set it in the recipe", key=f"item-{item.name}", on_click=_apply,
+                    "Set it in the recipe", key=f"item-{item.name}", on_click=current.mend,
                     args=(item.patch,),
                 )  # fmt: skip
-
-
-def _apply(patch: tuple[Change, ...]) -> None:
-    draft = current.draft()
-    if draft is None:
-        return
-    try:
-        current.set_draft(replace(draft, text=apply(draft.text, "json", patch)))
-        st.toast("changed in the recipe: save it on its page")
-    except RecipeError as error:
-        st.toast(error.message)
 
 
 try:

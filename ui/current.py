@@ -5,11 +5,15 @@ The address names the draft (?draft=ID), so that a reload opens it again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
+from dsl.edit import apply
 from dsl.errors import InvalidRecipe, RecipeError
+from dsl.problems import Change
 from runner.app import drafts
 from runner.app.drafts import Draft
 from runner.app.recipes import judged, text_of
@@ -64,6 +68,18 @@ def open_file(path: Path) -> Draft:
         if known.path == relative and drafts.state(folder(), known) in ("saved", "edited"):
             return set_draft(known)
     return set_draft(drafts.begin(folder(), text_of(folder() / relative), path))
+
+
+def mend(patch: Sequence[Change]) -> None:
+    """Makes a change of the recipe in the draft that is open, and says so."""
+    of = draft()
+    if of is None:
+        return
+    try:
+        set_draft(replace(of, text=apply(of.text, "json", patch)))
+        st.toast("changed in the recipe: save it on its page")
+    except RecipeError as error:
+        st.toast(f"{error.message}: {error.hint}" if error.hint else error.message)
 
 
 def place(of: Draft) -> Path:

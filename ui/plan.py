@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
-from dsl.edit import apply
 from dsl.errors import InvalidRecipe, RecipeError
-from dsl.problems import Change, dotted
+from dsl.problems import dotted
 from runner.app.outlook import stamp
 from runner.app.planning import Planning, cost, diagram, plan_of
 from runner.app.recipes import judged
@@ -137,18 +135,7 @@ def _memory(planning: Planning) -> None:
             with row:
                 badge("pass" if one.fits else "error", "fits" if one.fits else "does not fit")
                 st.text(f"{one.words}: {size(one.bytes)}. It costs {one.costs}.")
-                st.button("Do it", key=f"smaller-{index}", on_click=_apply, args=(one.patch,))
-
-
-def _apply(patch: tuple[Change, ...]) -> None:
-    draft = current.draft()
-    if draft is None:
-        return
-    try:
-        current.set_draft(replace(draft, text=apply(draft.text, "json", patch)))
-        st.toast("changed in the recipe: save it on its page")
-    except RecipeError as error:
-        st.toast(f"{error.message}: {error.hint}")
+                st.button("Do it", key=f"smaller-{index}", on_click=current.mend, args=(one.patch,))
 
 
 def _steps(planning: Planning) -> None:

@@ -131,11 +131,7 @@ def _gradient_norm(known: Known) -> Item:
     name, question = "gradient_norm", "Were the gradients of the last run calm?"
     if known.run is None:
         return Item(name, question, "not_run", "there is no run of this recipe yet")
-    norms = [
-        float(event["grad_norm"])
-        for event in read_events(known.run.events)
-        if event.get("type") == "train" and event.get("grad_norm") is not None
-    ]
+    norms = _series(known.run, "train", "grad_norm")
     if not norms:
         return Item(name, question, "not_run", f"{known.run.id} has not trained")
     if not all(map(math.isfinite, norms)):
@@ -149,11 +145,7 @@ def _losses(known: Known) -> Item:
     name, question = "validation", "Did the validation loss fall in the last run?"
     if known.run is None:
         return Item(name, question, "not_run", "there is no run of this recipe yet")
-    losses = [
-        float(event["loss"])
-        for event in read_events(known.run.events)
-        if event.get("type") == "validation" and event.get("loss") is not None
-    ]
+    losses = _series(known.run, "validation", "loss")
     if len(losses) < 2:
         return Item(name, question, "not_run", f"{len(losses)} validations in {known.run.id}")
     state: State = "pass" if min(losses[1:]) < losses[0] else "warn"
@@ -192,6 +184,12 @@ def _verdict(known: Known) -> Item:
 
 def _not_judged(name: str, question: str) -> Callable[[Known], Item]:
     return lambda _: Item(name, question, "not_run", "not judged by this version: do it yourself")
+
+
+def _series(run: RunFolder, type: str, field: str) -> list[float]:
+    """A number of the run's events of one type, in their order."""
+    events = (event for event in read_events(run.events) if event.get("type") == type)
+    return [float(event[field]) for event in events if event.get(field) is not None]
 
 
 def _read(path: Path) -> dict[str, Any]:
