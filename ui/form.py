@@ -244,8 +244,8 @@ def _default(of: Field) -> str:
     if of.required:
         return "required"
     if of.derived:
-        return f"worked out by {of.derived}"
-    return f"default: {'none' if of.default is None else _written(of.default)}"
+        return "worked out from the rest"
+    return f"default: {'none' if of.default in (None, '') else _written(of.default)}"
 
 
 def _written(value: Any) -> str:

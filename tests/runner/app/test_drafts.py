@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsl.errors import RecipeError
-from runner.app.drafts import DRAFTS, begin, discard, drafts, keep, load, save, state
+from runner.app.drafts import DRAFTS, begin, discard, drafts, keep, load, own, save, state
 
 
 def test_a_draft_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -22,6 +22,19 @@ def test_a_draft_is_there_after_a_restart(tmp_path: Path) -> None:
     assert list(drafts(tmp_path)) == []
     with pytest.raises(RecipeError, match="no longer there"):
         load(tmp_path, draft.id)
+
+
+def test_a_second_window_gets_a_draft_of_its_own(tmp_path: Path) -> None:
+    draft = begin(tmp_path, "1")
+    typed = replace(draft, text="2")
+    assert own(tmp_path, typed, "1") == typed
+    keep(tmp_path, typed)
+    other = own(tmp_path, replace(draft, text="3"), "1")  # this window has not seen "2"
+    assert (other.text, other.id == draft.id) == ("3", False)
+    keep(tmp_path, other)
+    assert {one.text for one in drafts(tmp_path)} == {"2", "3"}
+    discard(tmp_path, typed)
+    assert own(tmp_path, typed, "1") == typed
 
 
 @given(st.text())
