@@ -85,7 +85,8 @@ def test_recipes_are_saved_in_the_folder_as_json(tmp_path: Path, name: str) -> N
     inner.mkdir()
     with pytest.raises(RecipeError):
         save(inner, begin(inner, "1"), Path(name))
-    assert [path.name for path in tmp_path.rglob("a*")] == []
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.parent for path in written] == [inner / DRAFTS]
 
 
 def test_a_damaged_draft_hides_no_other(tmp_path: Path) -> None:
