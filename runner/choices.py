@@ -1,12 +1,14 @@
 """The sections of a recipe that say how to train and to judge, chosen by task and measures.
 
-The figures are the practice of the field: ranks by task, 1 to 3 epochs, adapters first.
+Rank, epochs and dropout are those that dsl.advise advises.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from dsl.advise import choose_dropout, choose_epochs, choose_rank, why_lora
+from dsl.arithmetic import arithmetic
 from dsl.models import MODELS
 from dsl.rows import Format
 from runner.data.measure import Measures
@@ -16,7 +18,6 @@ BYTES_PER_TOKEN = 3.5  # of English in a tokenizer of 50,000 tokens; other scrip
 TEMPLATE_TOKENS = 40  # what a chat template adds around two turns
 SHORTEST = 128  # tokens of a row
 SHORTEST_ANSWER, LONGEST_ANSWER = 16, 512  # tokens
-FEW, MANY = 500, 50_000  # rows
 
 Section = tuple[str, dict[str, Any], dict[str, str]]  # name, values, key → why
 
@@ -41,30 +42,18 @@ def _template() -> Section:
 
 
 def _method(format: Format, measures: Measures) -> Section:
-    rows = measures.rows
-    if format == "classification":
-        rank, why = 8, "telling classes apart takes few directions: 4 to 8 is usual"
-    elif rows < FEW:
-        rank, why = 8, f"{_rows(rows)} teach a style or a format, not facts: 4 to 8 is usual"
-    elif rows < MANY:
-        rank, why = 16, f"16 to 32 is usual, and {rows:,} rows do not fill more"
-    else:
-        rank, why = 32, f"{rows:,} rows can fill more directions: 32 to 64 is usual"
-    values: dict[str, Any] = {"type": "lora", "rank": rank}
-    reasons = {"type": "trains about 1% of the weights, comes close to training all", "rank": why}
-    if rows >= MANY:
-        values["dropout"] = 0
-        reasons["dropout"] = f"{rows:,} rows are not learnt by heart in so few epochs"
+    rank = choose_rank("classes" if format == "classification" else None, measures.rows)
+    values: dict[str, Any] = {"type": "lora", "rank": rank.value}
+    share = arithmetic(MODELS()[BASE], rank.value).share
+    reasons = {"type": why_lora(share), "rank": rank.why}
+    if dropout := choose_dropout(measures.rows):
+        values["dropout"] = dropout.value
+        reasons["dropout"] = dropout.why
     return "method", values, reasons
 
 
-def _rows(rows: int) -> str:
-    return f"{rows:,} row{'s' * (rows != 1)}"
-
-
 def _training(measures: Measures) -> Section:
-    rows = measures.rows
-    epochs = 3 if rows < FEW else 2 if rows < MANY else 1
+    epochs = choose_epochs(measures.rows)
     usual, long = (_tokens(size) + TEMPLATE_TOKENS for size in measures.row_bytes)
     # a few long rows are not worth four times the memory
     length = min(
@@ -74,11 +63,11 @@ def _training(measures: Measures) -> Section:
     )
     cut = "" if length >= long else "; longer ones are cut, as the check truncation tells"
     reasons = {
-        "epochs": f"{epochs} pass{'es' * (epochs != 1)} over {_rows(rows)}; 1 to 3 are usual",
+        "epochs": epochs.why,
         "max_length": f"about {usual:,} tokens hold 95% of the rows, {long:,} hold 99%"
         f" (estimated, bytes / {BYTES_PER_TOKEN}){cut}",
     }
-    return "training", {"epochs": epochs, "max_length": length}, reasons
+    return "training", {"epochs": epochs.value, "max_length": length}, reasons
 
 
 def _eval(format: Format, measures: Measures) -> Section:

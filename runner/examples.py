@@ -17,7 +17,7 @@ def list_examples() -> list[tuple[str, str]]:
     """(name, description) of every example."""
     return [
         (path.stem, json.loads(path.read_text("utf-8")).get("description", ""))
-        for path in sorted(_home().glob("*.json"))
+        for path in sorted(_home().glob("*.json"), key=lambda path: path.stem)
     ]
 
 

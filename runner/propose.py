@@ -16,10 +16,11 @@ from glob import has_magic
 from pathlib import Path
 from typing import Any
 
+from dsl.advise import FEW
 from dsl.recipe import read as read_values
 from dsl.rows import ROLES, Format
 from dsl.rules.objective import OTHER_OBJECTIVES
-from runner.choices import BASE, FEW, choices, why_base
+from runner.choices import BASE, choices, why_base
 from runner.data.formats import Misfit, detect
 from runner.data.look import Asked, Seen, look, mapping
 from runner.data.measure import Measures, measure

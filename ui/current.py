@@ -21,6 +21,7 @@ from runner.app.server import runs_folder
 from runner.read import Read
 
 DRAFT = "draft"  # in the address and in the session
+SEEN = "seen"  # page → the draft's text when it was last looked at
 
 
 def folder() -> Path:
@@ -71,6 +72,18 @@ def open_file(path: Path) -> Draft:
         if known.path == relative and drafts.state(folder(), known) in ("saved", "edited"):
             return set_draft(known)
     return set_draft(drafts.begin(folder(), text_of(folder() / relative), path))
+
+
+def look_at(page: str) -> None:
+    """Called before every page, as in 'ui/plan.py': remembers what was looked at."""
+    if of := draft():
+        st.session_state.setdefault(SEEN, {})[page] = of.text
+
+
+def seen() -> set[str]:
+    """Pages that were looked at since the draft was changed, in this session."""
+    of, pages = draft(), st.session_state.get(SEEN, {})
+    return {page for page, text in pages.items() if of and text == of.text}
 
 
 def mend(patch: Sequence[Change]) -> None:

@@ -1,19 +1,25 @@
-"""The first page: what to do next, examples, recipes, runs."""
+"""The first page: what to do next, recipes, examples, the last runs, and the advisor."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import streamlit as st
 
 from dsl.errors import RecipeError
 from runner.app import drafts
-from runner.app.next_steps import next_step
+from runner.app.examples import bring
+from runner.app.next_steps import Next, Row, headline, next_step
 from runner.app.recipes import recipes
-from runner.examples import copy_example, list_examples
+from runner.examples import list_examples
+from runner.runs.state import GOING_ON
 from runner.start import overview
 from ui import current
+from ui.advisor import advisor
 from ui.parts import STATES, badge, command, failure, plain
 
 SHOWN = 5
+HEADLINES = 3  # of the last runs: the rest are on their page
 
 
 def page() -> None:
@@ -22,40 +28,63 @@ def page() -> None:
         "From a file of examples to a model that is trained, judged and explained. "
         "Everything happens on this machine."
     )
-    step = next_step(current.folder(), current.runs(), current.draft())
+    rows = overview(current.runs())
+    _next(next_step(current.folder(), current.runs(), rows, current.draft(), current.seen()))
+    left, right = st.columns(2, gap="large")
+    with left:
+        _recipes()
+    with right:
+        _runs(rows)
+    _examples()
+    st.divider()
+    advisor()
+
+
+def _next(step: Next) -> None:
     with st.container(border=True):
         st.caption("What to do next")
         st.subheader(plain(step.title))
         st.text(step.why)
-        st.page_link(step.page, label=step.label, icon=":material/arrow_forward:")
-    left, right = st.columns(2, gap="large")
-    with left:
-        _recipes()
-        _examples()
-    with right:
-        _runs()
-    command(["recipe", "new", "DATA"], ["recipe", "new", "--example", "legal"])
+        for detail in step.details:
+            st.text(f"What to change: {detail}")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if st.button(step.label, key="next", type="primary", icon=":material/arrow_forward:"):
+                shown = {"run": step.run} if step.run else None
+                st.switch_page(step.page, query_params=shown)
+            if step.also:
+                page, label = step.also
+                st.page_link(page, label=label, icon=":material/edit:")
+
+
+# ---------------------------------------------------------------- recipes
 
 
 def _recipes() -> None:
     st.subheader("Recipes")
-    found = recipes(current.folder())
+    found, of = recipes(current.folder()), current.draft()
     for path in found[:SHOWN]:
         name = path.relative_to(current.folder()).as_posix()
-        st.button(
-            plain(name),
-            key=f"open-{name}",
-            icon=":material/description:",
-            on_click=_open,
-            args=(name,),
-        )
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(
+                plain(name),
+                key=f"open-{name}",
+                icon=":material/description:",
+                on_click=_open,
+                args=(name,),
+            )
+            if of is not None and of.path == name:
+                badge("info", "open")
     if len(found) > SHOWN:
         more = f"{len(found) - SHOWN} more"
         st.page_link("ui/recipe.py", label=more, icon=":material/more_horiz:")
     loose = [one for one in drafts.drafts(current.folder()) if one.path is None]
     for one in loose[:SHOWN]:
-        said = f"draft, not saved, of {one.changed[:16].replace('T', ' ')}"
-        st.button(said, key=f"draft-{one.id}", on_click=current.set_draft, args=(one,))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            said = plain(f"draft, not saved, of {one.changed[:16].replace('T', ' ')}")
+            st.button(said, key=f"draft-{one.id}", icon=":material/edit_note:",
+                      on_click=current.set_draft, args=(one,))  # fmt: skip
+            if of is not None and of.id == one.id:
+                badge("info", "open")
     if not found and not loose:
         st.text(f"None in {current.folder()} yet.")
     st.page_link("ui/data.py", label="Begin with your own data", icon=":material/upload_file:")
@@ -70,44 +99,56 @@ def _open(name: str) -> None:
 
 def _examples() -> None:
     st.subheader("Examples")
-    for name, description in list_examples():
-        st.button(
-            name,
-            key=f"example-{name}",
-            icon=":material/science:",
-            help=description,
-            on_click=_copy,
-            args=(name,),
-        )
-        st.caption(plain(description))
+    st.caption("With their data, copied into this folder in one click and yours to change.")
+    examples = list_examples()
+    for column, (name, description) in zip(st.columns(len(examples)), examples, strict=True):
+        with column:
+            st.button(
+                name,
+                key=f"example-{name}",
+                icon=":material/science:",
+                width="stretch",
+                on_click=_bring,
+                args=(name,),
+            )
+            st.caption(plain(description))
+    command(["recipe", "new", "--list"], ["recipe", "new", "--example", "legal"])
 
 
-def _copy(name: str) -> None:
-    """Into the folder; one that is there already is opened as it is."""
+def _bring(name: str) -> None:
     try:
-        if not (current.folder() / f"{name}.json").is_file():
-            copy_example(name, current.folder())
-        current.open_file(current.folder() / f"{name}.json")
-        st.toast(f"{name}.json is open")
+        brought = bring(name, current.folder())
+        current.open_file(brought.path)
     except (RecipeError, OSError) as error:
         st.toast(f"the example cannot be copied: {error}")
+        return
+    where = brought.path.relative_to(current.folder()).as_posix()
+    st.toast(f"{where} is open" if brought.fresh else f"{where} was here already: it is open")
 
 
-def _runs() -> None:
+# ---------------------------------------------------------------- runs
+
+
+def _runs(rows: Sequence[Row]) -> None:
     st.subheader("Last runs")
-    rows = overview(current.runs())
     if not rows:
         st.text(f"None in {current.runs()} yet.")
-    for row in rows[:SHOWN]:
+        st.caption("A run trains a recipe and compares the result with the model as it was.")
+    for place, row in enumerate(rows[:SHOWN]):
         with st.container(horizontal=True, vertical_alignment="center"):
             badge(row["status"] if row["status"] in STATES else "damaged")
             st.page_link(
-                "ui/run.py" if row["status"] in ("running", "lost") else "ui/report.py",
-                label=row["id"],
+                "ui/run.py" if row["status"] in (*GOING_ON, "lost") else "ui/report.py",
+                label=plain(row["id"]),
                 query_params={"run": row["id"]},
             )
+        if place < HEADLINES:
+            said = headline(current.runs(), row["id"]) or row["reason"]
+            if said:
+                st.caption(plain(said))
     if len(rows) > SHOWN:
-        st.page_link("ui/runs.py", label="All runs", icon=":material/list:")
+        st.page_link("ui/runs.py", label=f"All {len(rows)} runs", icon=":material/list:")
+    command(["recipe", "runs"])
 
 
 try:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from dsl.errors import RunError
+from runner.app import theme
 
 RUNS = "RECIPE_RUNS"  # the variable by which the server's pages learn the folder of the runs
 # the names by which a browser may call it: another site's name, pointed here, is refused
@@ -38,6 +39,7 @@ def serve(port: int, runs: Path) -> int:
     command = [sys.executable, "-m", "streamlit", "run", str(page), f"--server.port={port}"]
     command += [f"--{name}={value}" for name, value in SETTINGS.items()]
     command += [f"--server.allowedHosts={host}" for host in HOSTS]
+    command += theme.options()
     server = subprocess.Popen(command, env=os.environ | {RUNS: str(runs.absolute())})
     signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     try:

@@ -74,7 +74,7 @@ def test_home_says_what_the_work_waits_for(
 ) -> None:
     assert "Check the data of legal.json" in shown(opened).replace("\\", "")
     make_run("legal-1", "gate_failed", None)
-    assert "Look at what got worse" in shown(opened.run())
+    assert "See what to change" in shown(opened.run())
     typed(opened, folder, '"rank"', '"rnak"').run()
     assert "Mend legal.json" in shown(opened).replace("\\", "")
 
