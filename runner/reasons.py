@@ -12,7 +12,8 @@ from dsl.errors import RecipeError
 from dsl.plan import Step
 from runner.data.tokens import SUMMARY, stored
 from runner.lock import today
-from runner.runs.store import list_runs, read_json
+from runner.runs.compare import rows
+from runner.runs.store import RunFolder, list_runs, read_json
 
 if TYPE_CHECKING:
     from runner.read import Planned
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 def reasons(found: Planned, runs: Path) -> dict[str, str]:
     """Step name → 'cached: …' or 'runs: …', with what changed since the last run of this recipe."""
-    before = _last_steps(runs, found.plan.recipe.name)
+    last = last_planned(runs, found.plan.recipe.name)
+    before = {step["name"]: step for step in read_json(last.plan)["steps"]} if last else {}
     said, fingerprints = {}, {step.name: step.fingerprint for step in found.plan.steps}
     for step in found.plan.steps:
         if step.name == "model" and found.located.folder is not None:
@@ -48,12 +50,11 @@ def _why(step: Step, before: Mapping[str, Any], fingerprints: Mapping[str, str])
     return f"{' and '.join(others)} changed"
 
 
-def _changes(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in [*new, *(k for k in old if k not in new)]:
-            yield from _changes(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
-    elif old != new:
-        yield f"{path} {_short(old)} -> {_short(new)}"
+def _changes(old: Any, new: Any) -> Iterator[str]:
+    for row in rows([new, old]):
+        if row.differs:
+            after, before = row.values
+            yield f"{row.name} {_short(before)} -> {_short(after)}"
 
 
 def _plain(values: Any) -> Any:
@@ -66,9 +67,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= 24 else text[:21] + "..."
 
 
-def _last_steps(runs: Path, name: str) -> dict[str, Any]:
+def last_planned(runs: Path, name: str) -> RunFolder | None:
+    """The newest run of the recipe of this name that has a plan; 'recipe runs' tells damaged
+    ones."""
     for run in reversed(list_runs(runs)):
-        with suppress(RecipeError):  # a damaged run is told by 'recipe runs'
+        with suppress(RecipeError):
             if run.plan.exists() and read_json(run.run).get("name") == name:
-                return {step["name"]: step for step in read_json(run.plan)["steps"]}
-    return {}
+                read_json(run.plan)
+                return run
+    return None

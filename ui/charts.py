@@ -11,10 +11,12 @@ from typing import Any
 import streamlit as st
 
 POINTS = 600  # of a series: more than a screen shows
+LINES = ("#2f6fde", "#d97706", "#2a9d63", "#b45cc4")  # legible on light and dark
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 ROW = 28  # pixels
 RED = "#d1495b"  # legible on light and dark
 LABEL_CHARACTERS = 28
+TOLD_APART = {"#8a94a6": "circle", "#2f6fde": "diamond"}  # of intervals: colour → shape
 Point = tuple[float, float]
 
 
@@ -50,6 +52,16 @@ def lines(
 ) -> None:
     """Named series of (x, y), told apart by colour and by dashes, of at most POINTS points each."""
     _draw(lines_spec(series, x, y, height), alt)
+
+
+def intervals(
+    spans: Sequence[Mapping[str, Any]], alt: str, unit: str, percent: bool = False
+) -> None:
+    """Spans {name, series, value, low, high}: a dot each, and a line from its low to its high.
+
+    Series stand under one another, told apart by colour and shape. Without low there is no line.
+    """
+    _draw(intervals_spec(spans, unit, percent), alt)
 
 
 def bars_spec(shares: Sequence[tuple[str, float]], unit: str, ink: str) -> dict[str, Any]:
@@ -155,7 +167,7 @@ def lines_spec(
     series: Mapping[str, Sequence[Point]], x: str, y: str, height: int
 ) -> dict[str, Any]:
     values = [
-        {"name": name, "x": at, "y": value}
+        {"name": name, "x": at, "y": value, "alone": len(points) == 1}
         for name, points in series.items()
         for at, value in thinned(points)
     ]
@@ -170,16 +182,72 @@ def lines_spec(
         ],
     }
     if len(names) > 1:
-        legend = {"title": None, "orient": "bottom", "symbolType": "stroke", "labelLimit": 260}
+        legend = {
+            "title": None, "orient": "bottom", "columns": 2, "labelLimit": 260,
+            "symbolType": "stroke", "symbolSize": 500, "symbolStrokeWidth": 2,
+        }  # fmt: skip
         dashes = [DASHES[place % len(DASHES)] for place in range(len(names))]
-        encoding["color"] = {"field": "name", "type": "nominal", "sort": names, "legend": legend}
+        colours = [LINES[place % len(LINES)] for place in range(len(names))]
+        encoding["color"] = {
+            "field": "name", "type": "nominal", "sort": names, "legend": legend,
+            "scale": {"domain": names, "range": colours},
+        }  # fmt: skip
         encoding["strokeDash"] = {
             "field": "name", "type": "nominal", "sort": names, "legend": legend,
             "scale": {"domain": names, "range": dashes},
         }  # fmt: skip
-    single = any(len(points) == 1 for points in series.values())
-    mark = {"type": "line", "point": single, "strokeWidth": 2}
-    return {"data": {"values": values}, "height": height, "mark": mark, "encoding": encoding}
+    point = {"type": "point", "filled": True, "size": 50}
+    layers = [
+        {"mark": {"type": "line", "strokeWidth": 2}},
+        # one point is no line
+        {"mark": point, "transform": [{"filter": "datum.alone"}]},
+    ]
+    return {"data": {"values": values}, "height": height, "encoding": encoding, "layer": layers}
+
+
+def intervals_spec(spans: Sequence[Mapping[str, Any]], unit: str, percent: bool) -> dict[str, Any]:
+    series = list(dict.fromkeys(span["series"] for span in spans))
+    legend = {"title": None, "orient": "top", "symbolSize": 110, "symbolStrokeWidth": 2}
+    apart = {"field": "series", "type": "nominal", "sort": series, "legend": legend}
+    form = ".3~p" if percent else ".4~g"
+    x = {
+        "field": "value", "type": "quantitative", "title": unit,
+        "scale": {"zero": False, "nice": True, "padding": 12},
+        "axis": {"tickCount": 5, "format": ".2~p" if percent else ".4~g"},
+    }  # fmt: skip
+    encoding = {
+        "y": {
+            "field": "name", "type": "nominal", "title": None,
+            "sort": list(dict.fromkeys(span["name"] for span in spans)),
+            "scale": {"paddingInner": 0.35, "paddingOuter": 0.2},
+            "axis": {"labelLimit": 8 * LABEL_CHARACTERS, "ticks": False, "domain": False},
+        },
+        "yOffset": {"field": "series", "type": "nominal", "sort": series},
+        "color": {**apart, "scale": {"domain": series, "range": list(TOLD_APART)[: len(series)]}},
+        "tooltip": [
+            {"field": "name", "title": "metric"},
+            {"field": "series", "title": "of"},
+            {"field": "value", "title": "value", "format": form},
+            {"field": "low", "title": "from", "format": form},
+            {"field": "high", "title": "to", "format": form},
+        ],
+    }  # fmt: skip
+    shape = {**apart, "scale": {"domain": series, "range": list(TOLD_APART.values())}}
+    return {
+        "data": {"values": [dict(span) for span in spans]},
+        "height": {"step": 1.4 * ROW, "for": "position"},
+        "layer": [
+            {
+                "transform": [{"filter": "isValid(datum.low) && isValid(datum.high)"}],
+                "mark": {"type": "rule", "strokeWidth": 2.5},
+                "encoding": {**encoding, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
+                "encoding": {**encoding, "x": x, "shape": shape},
+            },
+        ],
+    }
 
 
 def thinned(points: Sequence[Point], most: int = POINTS) -> list[Point]:

@@ -35,6 +35,13 @@ STATES: dict[str, tuple[str, str, str]] = {
     "waiting": ("gray", ":material/pending:", "to do"),
     "cached": ("green", ":material/inventory_2:", "was there"),
     "stopped": ("orange", ":material/pause_circle:", "stopped"),
+    "fail": ("red", ":material/gpp_bad:", "did not pass"),
+    "measured": ("blue", ":material/straighten:", "measured"),
+    "unfinished": ("orange", ":material/hourglass_empty:", "has not ended"),
+    "win": ("green", ":material/trending_up:", "better"),
+    "tie": ("gray", ":material/drag_handle:", "equal"),
+    "loss": ("red", ":material/trending_down:", "worse"),
+    "unknown": ("gray", ":material/help:", "not measured"),
 }
 
 

@@ -92,12 +92,17 @@ def report(run_id: str, runs: Path, as_json: bool) -> None:
         print_summary(made, sys.stdout)
 
 
-@click.command("runs")
+@click.group("runs", invoke_without_command=True)
 @options("runs", "json")
-def list_runs(runs: Path, as_json: bool) -> None:
-    """List the runs, newest first."""
+@click.pass_context
+def list_runs(context: click.Context, runs: Path, as_json: bool) -> None:
+    """List the runs, newest first, or compare some with 'runs diff ID ID'."""
     from runner.start import overview
 
+    if context.invoked_subcommand:
+        # what stands before 'diff' counts for it
+        context.default_map = {context.invoked_subcommand: {"runs": runs, "as_json": as_json}}
+        return
     rows = overview(runs)
     if as_json:
         print_json(rows)
@@ -112,3 +117,30 @@ def list_runs(runs: Path, as_json: bool) -> None:
             row["reason"],
         )
         click.echo(" ".join(cell or "" for cell in cells).rstrip())
+
+
+@list_runs.command()
+@click.argument("ids", metavar="ID ID...", nargs=-1, required=True)
+@click.option("--all", "same", is_flag=True, help="Print what is the same, too.")
+@options("runs", "json")
+def diff(ids: tuple[str, ...], same: bool, runs: Path, as_json: bool) -> None:
+    """Show what differs between two or more runs: recipe, data, lock, results."""
+    from runner.runs.compare import compared, lines
+    from runner.runs.store import open_run
+
+    if len(ids) < 2:
+        raise click.UsageError("name two runs or more")
+    folders = [open_run(runs, run_id) for run_id in ids]
+    found = {
+        section: [row for row in rows if same or row.differs]
+        for section, rows in compared(folders).items()
+    }
+    names = [folder.id for folder in folders]
+    if as_json:
+        sections = {
+            section: {row.name: dict(zip(names, row.values, strict=True)) for row in rows}
+            for section, rows in found.items()
+        }
+        print_json(sections)
+    else:
+        click.echo("\n".join(lines(names, found)))

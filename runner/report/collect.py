@@ -35,7 +35,7 @@ def collect(run: Path, gates: Sequence[Mapping[str, Any]], verdict: str | None) 
     result = _read(folder.result, problems)
     events = _events(folder, problems)
     steps = _steps(plan, events, result)
-    evaluation = _evaluation(run, plan)
+    evaluation = evaluation_of(run, plan)
     metrics = _read(evaluation / "metrics.json", problems) if evaluation else {}
     recipe = plan.get("recipe") or {}
     report: Json = {
@@ -97,7 +97,7 @@ def _events(folder: RunFolder, problems: list[str]) -> list[Json]:
         return []
 
 
-def _evaluation(run: Path, plan: Json) -> Path | None:
+def evaluation_of(run: Path, plan: Json) -> Path | None:
     """The evaluation that the plan names, else the newest one."""
     found = sorted((run / "evals").glob("*/metrics.json"), key=lambda path: path.stat().st_mtime)
     planned = [s.get("fingerprint") for s in plan.get("steps") or () if s.get("name") == "evaluate"]

@@ -8,7 +8,15 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ui.charts import POINTS, bars_spec, histogram_spec, lines_spec, stacked_spec, thinned
+from ui.charts import (
+    POINTS,
+    bars_spec,
+    histogram_spec,
+    intervals_spec,
+    lines_spec,
+    stacked_spec,
+    thinned,
+)
 
 numbers = st.floats(-1e6, 1e6)
 
@@ -35,7 +43,9 @@ def test_several_series_differ_by_their_dashes_too() -> None:
     spec = lines_spec({"a": [(0, 1)], "b": [(0, 2)]}, "step", "loss", 200)
     dashes = spec["encoding"]["strokeDash"]["scale"]["range"]
     assert len({json.dumps(dash) for dash in dashes}) == 2
-    assert spec["mark"]["point"]  # a series of one point has no line
+    # a series of one point has no line
+    assert [value["alone"] for value in spec["data"]["values"]] == [True, True]
+    assert marks(spec) == ["line", "point"]
 
 
 def marks(spec: dict[str, Any]) -> list[str]:
@@ -68,3 +78,18 @@ def test_a_whole_shows_what_there_is_room_for() -> None:
     spec = stacked_spec([("weights", 3.0), ("optimizer", 1.0)], "GB", 8.0, "8 GB there")
     assert marks(spec) == ["bar", "rule", "text"]
     assert spec["layer"][0]["encoding"]["x"]["scale"]["domain"][1] > 8
+
+
+def test_intervals_differ_by_colour_and_shape() -> None:
+    arms = [("base", 0.2, 0.1, 0.3), ("tuned", 0.4, None, None)]
+    spans = [
+        {"name": "ROUGE-L", "series": arm, "value": value, "low": low, "high": high}
+        for arm, value, low, high in arms
+    ]
+    spec = intervals_spec(spans, "F1, 0 to 1", False)
+    line, point = spec["layer"]
+    assert line["mark"]["type"] == "rule" and "isValid" in line["transform"][0]["filter"]
+    assert (line["encoding"]["x"]["field"], line["encoding"]["x2"]["field"]) == ("low", "high")
+    shapes, colours = (point["encoding"][told]["scale"]["range"] for told in ("shape", "color"))
+    assert len(set(shapes)) == len(set(colours)) == 2
+    assert spec["data"]["values"] == spans
