@@ -9,9 +9,10 @@ import streamlit as st
 from dsl.errors import InvalidRecipe, RecipeError
 from dsl.problems import dotted
 from runner.app.outlook import stamp
-from runner.app.planning import Planning, cost, diagram, plan_of
+from runner.app.planning import Planning, cost, diagram, plan_of, since_last
 from runner.app.recipes import judged
 from runner.report.words import duration, size
+from runner.runs.compare import written
 from ui import charts, current
 from ui.parts import badge, command, empty, failure, needed_draft
 from ui.words import term
@@ -54,6 +55,7 @@ def page() -> None:
     _memory(planning)
     _notes(planning)
     _steps(planning)
+    _since(planning)
     _values(planning)
     with st.container(horizontal=True):
         st.page_link("ui/checklist.py", label="See the checklist", icon=":material/checklist:")
@@ -164,6 +166,23 @@ def _note(state: str, text: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         badge(state)
         st.text(text)
+
+
+def _since(planning: Planning) -> None:
+    """What is other than it was in the last run of this recipe."""
+    found = since_last(planning, current.runs())
+    if found is None:
+        return
+    last, differing = found
+    st.subheader("Since the last run")
+    if not differing:
+        st.text(f"Nothing differs from {last}: recipe, data and versions are the same.")
+        return
+    listed = [
+        {"what": row.name, last: written(row.values[0]), "this plan": written(row.values[1])}
+        for row in differing
+    ]
+    st.dataframe(listed, hide_index=True, alt=f"What differs from the run {last}")
 
 
 def _values(planning: Planning) -> None:

@@ -165,7 +165,8 @@ def _difference(draft: Draft) -> None:
         lines = difflib.unified_diff(
             saved.splitlines(), draft.text.splitlines(), draft.path, "the draft", lineterm="", n=2
         )
-        st.code("\n".join(lines) or "nothing but blanks at the ends of lines", language="diff")
+        # without Streamlit's colours of a diff, which are too pale to read on white
+        st.code("\n".join(lines) or "nothing but blanks at the ends of lines", language=None)
 
 
 # ---------------------------------------------------------------- text and form

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dsl.errors import RunError
 from dsl.facts import Facts
 from dsl.plan import Plan
 from dsl.problems import Problem, dotted
@@ -15,7 +17,9 @@ from dsl.recipe import to_json
 from dsl.smaller import Smaller, smaller
 from runner.data.checks import Finding
 from runner.read import Read, planned
-from runner.reasons import reasons
+from runner.reasons import last_planned, reasons
+from runner.runs.compare import Row, rows
+from runner.runs.store import read_json
 from runner.show import leaves, origin_of, origin_text
 
 PARTS = {
@@ -73,6 +77,32 @@ def plan_of(found: Read, runs: Path) -> Planning:
             made.prepared.findings,
             tuple(smaller(values, made.plan, made.facts)),
         )
+
+
+def since_last(planning: Planning, runs: Path) -> tuple[str, list[Row]] | None:
+    """The last run of the recipe of this name, and (value of that run, value of this plan) of all
+    that differs: recipe, data, versions. None where there was none."""
+    last = last_planned(runs, planning.plan.recipe.name)
+    if last is None:
+        return None
+    plan, facts = read_json(last.plan), planning.facts
+    lock: dict[str, Any] = {}  # a run that ended early has none
+    with suppress(RunError):
+        lock = read_json(last.lock)
+    files = {s.name: {"sha256": s.sha256, "rows": s.rows} for s in facts.sources if s.sha256}
+    now = {
+        "recipe": to_json(planning.plan.recipe),
+        "data": files if lock else {},
+        "rows": {part: known.rows for part, known in planning.plan.parts.items()},
+        "versions": dict(facts.versions) if lock else {},
+    }
+    then = {
+        "recipe": plan.get("recipe", {}),
+        "data": lock.get("data", {}),
+        "rows": {part: known["rows"] for part, known in plan.get("parts", {}).items()},
+        "versions": lock.get("versions", {}),
+    }
+    return last.id, [row for row in rows([then, now]) if row.differs]
 
 
 def cost(seconds: tuple[float, float], price: float) -> tuple[float, float]:
