@@ -16,8 +16,8 @@ import dsl
 
 ROOT = Path(dsl.__file__).parents[1]
 VERBS = (
-    "check", "doctor", "explain", "models", "new", "plan", "report", "run", "runs", "schema",
-    "stop", "ui", "validate",
+    "advise", "chat", "check", "doctor", "explain", "models", "new", "plan", "report", "run",
+    "runs", "schema", "stop", "ui", "validate",
 )  # fmt: skip
 RECIPES = sorted((ROOT / "recipes").glob("*.json"))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui.current import restore
+from ui.current import look_at, restore
 
 HOME = Path(__file__).parent
 # section → file → title, icon
@@ -22,6 +22,7 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
         "run": ("Run", ":material/play_circle:"),
         "report": ("Report", ":material/fact_check:"),
         "runs": ("Runs", ":material/list:"),
+        "playground": ("Playground", ":material/forum:"),
     },
 }
 
@@ -38,4 +39,5 @@ def main() -> None:
     }
     page = st.navigation(pages)
     restore()
+    look_at(f"ui/{page.url_path}.py")
     page.run()

@@ -30,7 +30,20 @@ TERMS: dict[str, str] = {
     "refused": "A line that cannot be used, as one cut off in the middle. It is left out.",
     "near_duplicate": "Rows that say nearly the same. They count double in training.",
     "group": "Rows that belong together, as clauses of one contract: they stay on one side.",
+    "tuned": "What the training made of the base: the model that answers as your examples do.",
+    "reference": "The answer that a good model would give. Answers are compared with it.",
+    "eval_set": "Questions with expected answers, kept to judge later models.",
+    "system_message": "What the model is told before each question: who it is, how it answers.",
+    "temperature": "0 always takes the likeliest next word. Higher draws by chance, more freely.",
+    "top_p": "Draws only among the likeliest words that together have this chance.",
+    "seed": "Where drawing by chance begins: the same seed and question give the same answer.",
+    "run": "One training of a recipe, with its results. Each has a folder of its own.",
     "trained_tokens": "Only these tokens are learnt from; the others are context.",
+    "qlora": "LoRA beside a base that is held in four bits a weight: it needs far less memory.",
+    "full": "Trains all weights of the model: the most memory, and it forgets the most.",
+    "optimizer": "The rule of each step. It keeps two running numbers for every trained weight.",
+    "retrieval": "Passages of your documents are found and handed to the model with a question.",
+    "prompt": "What is said to the model: the instruction, examples, and the question.",
 }
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import click
 
+from runner.cli.advise import advise
 from runner.cli.around import doctor, models, schema, ui
+from runner.cli.chat import chat
 from runner.cli.data import check, new
 from runner.cli.errors import EPILOG, Verbs
 from runner.cli.recipes import explain, plan, validate
@@ -16,6 +18,7 @@ from runner.cli.runs import list_runs, report, run, stop
 
 VERBS: dict[str, click.Command] = {
     "new": new,
+    "advise": advise,
     "check": check,
     "validate": validate,
     "explain": explain,
@@ -24,6 +27,7 @@ VERBS: dict[str, click.Command] = {
     "stop": stop,
     "report": report,
     "runs": list_runs,
+    "chat": chat,
     "schema": schema,
     "models": models,
     "doctor": doctor,

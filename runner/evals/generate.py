@@ -91,7 +91,6 @@ def _answers(
     model.eval()
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     found: list[tuple[list[int], bool]] = [([], False)] * len(prompts)
-    sampling = {"do_sample": True, "temperature": generation.temperature, "top_k": 0}
     torch.manual_seed(seed)
     for start in range(0, len(order), generation.batch_size):
         batch = order[start : start + generation.batch_size]
@@ -108,7 +107,7 @@ def _answers(
                 eos_token_id=list(stops),
                 pad_token_id=pad,
                 use_cache=True,
-                **(sampling if generation.temperature > 0 else _greedy()),
+                **decoding(generation.temperature),
             )
         for index, row in zip(batch, output[:, width:].tolist(), strict=True):
             end = next((at for at, token in enumerate(row) if token in stops), None)
@@ -117,7 +116,11 @@ def _answers(
     return found
 
 
-def _greedy() -> dict[str, Any]:
+def decoding(temperature: float, top_p: float | None = None) -> dict[str, Any]:
+    """How the next token is chosen: the likeliest at temperature 0, else drawn."""
+    if temperature > 0:
+        nucleus = {} if top_p is None else {"top_p": top_p}
+        return {"do_sample": True, "temperature": temperature, "top_k": 0, **nucleus}
     # a model's own generation_config may sample; None silences its leftovers
     return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
 

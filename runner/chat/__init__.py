@@ -1,0 +1,1 @@
+"""Talk with what a run trained: a worker process that holds the model, and its clients."""
