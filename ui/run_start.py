@@ -14,11 +14,13 @@ from runner.app.launch import Launch, launch, with_runs, words_of_start
 from runner.app.outlook import Outlook, Stamp, outlook, stamp, stops
 from runner.report.words import NONE, plural, size
 from ui import current
+from ui.fetching import unfetched
 from ui.parts import badge, command, empty, failure
 from ui.words import term
 
 KEPT_SECONDS = 60  # free memory and disk change
 NEXT = "run_next"
+TILE = 196  # pixels
 TRIAL, OFFLINE = "run_trial_steps", "run_offline"
 
 
@@ -34,7 +36,7 @@ def card(busy: str | None) -> None:
         )
         return
     with st.container(border=True):
-        st.subheader("Start a run")
+        st.header("Start a run")
         state = drafts.state(current.folder(), draft)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.text(draft.name)
@@ -42,7 +44,7 @@ def card(busy: str | None) -> None:
         # the options stand below what they change
         reason = _against(draft, state, st.session_state.get(TRIAL))
         trial, offline = _options()
-        _button(draft, state, words_of_start(draft.name, trial, offline), reason, busy)
+        _button(draft, state, reason, busy)
     lines = with_runs(words_of_start(draft.name, trial, offline), current.folder(), current.runs())
     command(lines)
 
@@ -82,6 +84,8 @@ def _against(draft: Draft, state: drafts.State, trial: int | None) -> str | None
     place = current.place(draft)
     sets = (f"training.max_steps={trial}",) if trial else ()
     try:
+        if unfetched(draft):
+            return "Its data are not on this machine."
         marks = stamp(draft.text, place.name, place.parent)
         seen = _outlook(draft.text, place.name, place.parent, sets, marks)
     except InvalidRecipe as invalid:
@@ -114,27 +118,24 @@ _outlook = st.cache_data(ttl=KEPT_SECONDS, max_entries=8, show_spinner="Reading 
 def _tiles(seen: Outlook) -> None:
     held_out = sum(count for part, count in seen.rows.items() if part != "train")
     parts = "; ".join(f"{name} {_range(*span)}" for name, span in seen.seconds.items())
-    time, memory, examples, steps = st.columns(4)
-    with time:
+    fits = "fits in" if seen.fits else "DOES NOT FIT in"
+    there = f"{fits} {size(seen.device_bytes)}" if seen.bytes else "not known"
+    # on a narrow screen several stand below one another
+    with st.container(horizontal=True):
         _tile(
             "Time (estimated)",
             _range(*seen.total_seconds) if seen.total_seconds else NONE,
             "train and evaluate",
             f"On {seen.device}. Of it: {parts}." if parts else "Not known before the run.",
         )
-    with memory:
-        fits = "fits in" if seen.fits else "DOES NOT FIT in"
-        there = f"{fits} {size(seen.device_bytes)}" if seen.bytes else "not known"
         _tile(
             "Memory (estimated)",
             size(seen.bytes),
             there,
             f"Most that is held at once, on {seen.device}.",
         )
-    with examples:
         learnt = f"{seen.rows.get('train', 0):,}"
         _tile("Training examples", learnt, f"and {held_out:,} held out", term("held_out"))
-    with steps:
         count = f"{seen.steps:,}" if seen.steps else NONE
         _tile("Training steps", count, "of the weights", term("step"))
 
@@ -149,6 +150,7 @@ def _tile(label: str, value: str, below: str, help: str) -> None:
         border=True,
         help=help,
         height="stretch",
+        width=TILE,
     )
 
 
@@ -169,13 +171,7 @@ def _warnings(seen: Outlook) -> None:
         st.text(f"The base model {seen.base} is not on this machine: the run fetches it first.")
 
 
-def _button(
-    draft: Draft,
-    state: drafts.State,
-    words: tuple[str, ...],
-    reason: str | None,
-    busy: str | None,
-) -> None:
+def _button(draft: Draft, state: drafts.State, reason: str | None, busy: str | None) -> None:
     label = "Start" if state == "saved" else f"Save as {Path(draft.name).name} and start"
     st.button(
         label if state == "saved" or draft.path is None else "Save and start",
@@ -184,7 +180,6 @@ def _button(
         key="start",
         disabled=reason is not None,
         on_click=_start,
-        args=(draft, state, words),
     )
     if reason:
         st.text(f"It cannot be started yet. {reason}")
@@ -194,11 +189,16 @@ def _button(
         st.caption("It goes on when you close this page, and when the app is stopped.")
 
 
-def _start(draft: Draft, state: drafts.State, words: tuple[str, ...]) -> None:
+def _start() -> None:
+    """Starts what stands on the page now: the click may come before what was typed is shown."""
+    draft = current.draft()
+    if draft is None:
+        return
     try:
-        if state != "saved":
-            current.set_draft(drafts.save(current.folder(), draft))
-        begin(words)
+        if drafts.state(current.folder(), draft) != "saved":
+            draft = current.set_draft(drafts.save(current.folder(), draft))
+        trial, offline = st.session_state.get(TRIAL), st.session_state.get(OFFLINE, False)
+        begin(words_of_start(draft.name, trial, offline))
     except RecipeError as error:
         st.toast(f"{error.message}. {error.hint or ''}", icon=":material/error:")
 

@@ -91,18 +91,20 @@ def _wanted(known: Sequence[Entry]) -> Wanted:
     one, two, three = st.columns([3, 2, 2])
     order: Order = one.selectbox("Order", get_args(Order), key="order", bind="query-params",
                                  format_func=str.capitalize)  # fmt: skip
-    since = two.date_input("Begun from", None, key="since")
-    until = three.date_input("Begun until", None, key="until")
+    since = two.date_input("Begun from", None, key="since", format="YYYY-MM-DD")
+    until = three.date_input("Begun until", None, key="until", format="YYYY-MM-DD")
     return Wanted(tuple(names), tuple(statuses), _day(since), _day(until), text, order)
 
 
 def _table(found: Sequence[Entry], kept: Sequence[str]) -> None:
     ids = [run.id for run in found]
-    # rows are selected by their place: another list is another table
-    mark = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:12]
+    listed = [_row(entry) for entry in found]
+    # rows are selected by their place, and forgotten where a cell changes: such a list is
+    # another table, which begins with what is selected
+    mark = hashlib.sha256(repr(listed).encode()).hexdigest()[:12]
     key = f"runs-{mark}-{st.session_state.get(MOUNTED, 0)}"
     st.dataframe(
-        [_row(entry) for entry in found],
+        listed,
         hide_index=True,
         on_select=lambda: _selected(key, ids),
         selection_mode="multi-row",

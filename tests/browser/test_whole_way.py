@@ -65,7 +65,7 @@ def test_from_rows_to_a_judged_model(
     page.keyboard.press("Enter")
     window.sees("changes kept as a draft")
     whole = {**written, **tiny_recipe(data=written["data"])}
-    whole["training"]["max_steps"] = STEPS
+    whole["training"] |= {"max_steps": STEPS, "eval_steps": 50}
     window.write(json.dumps(whole, indent=2).replace('"rank"', '"rnak"'))
     window.sees("did you mean rank?")
     window.click("Fix")
@@ -93,3 +93,45 @@ def test_from_rows_to_a_judged_model(
     assert (result["status"], result["attempt"]) == ("done", 2)
     report.click()
     window.sees_heading("Report")
+    window.sees("The tuned model is better on the held-out test examples")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="HTML").click()
+    assert download.value.path().read_bytes() == (run / "report.html").read_bytes()
+
+    # a shorter trial beside it
+    window.go("Run")
+    page.get_by_test_id("stMain").get_by_text("Options", exact=True).click()
+    page.get_by_role("spinbutton").fill("2")
+    page.keyboard.press("Enter")
+    window.settled()
+    window.click("Start")
+    expect(report).to_be_visible(timeout=180_000)
+    (trial,) = (other for other in (tmp_path / "runs").glob("tiny-*") if other != run)
+    window.go("Runs")
+    for known in (run, trial):
+        page.get_by_role("combobox", name="Selected runs").click()
+        page.get_by_role("option", name=known.name).click()
+        window.settled()
+    page.keyboard.press("Escape")
+    window.sees("Show differences only")
+    window.sees("What differs")
+    expect(page.get_by_role("region", name=re.compile("^Recipe: .* of tiny"))).to_be_visible()
+    steps = json.loads((trial / "plan.json").read_text())["schedule"]["steps"]
+    assert steps == 2
+
+    # base and tuned answer the same question; a good one becomes an example of evaluation
+    window.go("Playground")
+    window.click("Ask a test question")
+    answers = page.get_by_text(re.compile(r"\d+ tokens?, [\d.]+ a second"))
+    expect(answers).to_have_count(2)
+    box = page.get_by_role("textbox", name="Your question")
+    box.fill("Paint the river blue.")
+    box.press("Enter")
+    expect(answers).to_have_count(4)
+    page.get_by_text("Add to eval set").last.click()
+    page.get_by_role("textbox", name="Expected answer").fill("The river is blue.")
+    page.get_by_role("button", name="Add", exact=True).click()
+    window.sees("1 question")
+    (kept,) = (tmp_path / "data").glob("*.eval.jsonl")
+    row = json.loads(kept.read_text("utf-8"))
+    assert (row["prompt"], row["completion"]) == ("Paint the river blue.", "The river is blue.")
