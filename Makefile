@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := app.py dsl runner ui tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install ui demo test browser lint bench clean
+.PHONY: help install ui demo test browser lint bench screenshots clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -37,6 +37,9 @@ lint: .venv/installed-dev  ## ruff and mypy
 bench: .venv/installed-dev  ## measure the command line and the speed of training
 	$(BIN)/python benchmarks/command_line.py recipes/legal.json
 	$(BIN)/python benchmarks/training_speed.py recipes/legal.json
+
+screenshots: .venv/installed-dev browser  ## take pictures of all pages of the app into build/screenshots
+	$(BIN)/python benchmarks/screenshots.py
 
 clean:  ## remove .venv and caches; runs and downloaded models stay
 	rm -rf .venv ui/editor/bundle .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

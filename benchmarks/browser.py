@@ -108,11 +108,11 @@ class Window:
         self.sees_heading(title)
 
     def sees_heading(self, title: str) -> None:
-        expect(self.page.get_by_role("heading", name=title, exact=True, level=1)).to_be_visible()
+        self.page.get_by_role("heading", name=title, exact=True, level=1).wait_for()
         self.settled()
 
     def sees(self, text: str) -> None:
-        expect(self.page.get_by_text(text).first).to_be_visible()
+        self.page.get_by_text(text).first.wait_for()
 
     def click(self, name: str) -> None:
         shortcut = re.compile(rf"^{re.escape(name)}( Shortcut .*)?$")  # it is part of the name

@@ -60,7 +60,7 @@ class Monitor:
     steps: dict[str, Step]
     curves: dict[str, Curve] = field(default_factory=lambda: {name: Curve() for name in CURVES})
     validation: Curve = field(default_factory=Curve)
-    train: dict[str, Any] = field(default_factory=dict)  # the last event of training
+    train: Mapping[str, Any] = field(default_factory=dict)  # the last event of training
     checkpoint: int | None = None  # step of the last one
     messages: list[Message] = field(default_factory=list)
     attempt: int = 1
@@ -128,7 +128,7 @@ class Monitor:
         for name, curve in self.curves.items():
             if (value := finite(event.get(name))) is not None:
                 curve.add(at, value)
-        self.train = dict(event)
+        self.train = event
 
     def _say(self, event: Mapping[str, Any], level: str, text: str) -> None:
         self.messages.append(Message(event["time"], event["step"], level, text))

@@ -48,6 +48,8 @@ class EventReader:
     _rest: bytes = field(default=b"", repr=False)
 
     def new(self) -> Iterator[dict[str, Any]]:
+        import orjson
+
         try:
             with self.path.open("rb") as file:
                 file.seek(self.offset)
@@ -58,7 +60,7 @@ class EventReader:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             try:
-                event = json.loads(line)
+                event = orjson.loads(line)
             except ValueError:
                 continue  # blank, or torn by a kill
             if isinstance(event, dict):
