@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import pairwise
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # (number from 1, text of an object, why refused); neither: a blank line
 Line = tuple[int, str | None, str | None]
 
-CHUNK_BYTES = 1 << 22
+CHUNK_BYTES = 1 << 20
 GROWTH_BYTES = 1 << 29
 PICKED_LINES = 1 << 16
 MAX_LINE_BYTES = 1 << 30
@@ -284,8 +284,8 @@ class Stream:
                 valid[index] = text is not None
             parts[0] = pa.py_buffer(np.packbits(valid, bitorder="little"))
             raw = pa.Array.from_buffers(pa.string(), count, parts)
-            reason = pa.array(reasons, pa.string())
-        return pa.record_batch([pa.array(numbers), raw, reason], schema=_schema())
+            reason = _texts(reasons)
+        return pa.record_batch([_numbers(numbers), raw, reason], schema=_schema())
 
     def _doubtful(self, offsets: Any, characters: Any) -> Any:
         """Indices of lines that begin with a blank or the mark, or are empty or too long."""
@@ -326,11 +326,31 @@ def _schema() -> Any:
 
 
 def _refused(number: int, reason: str) -> Any:
+    import numpy as np
     import pyarrow as pa
 
-    columns = ([number], [None], [reason])
-    arrays = [pa.array(c, field.type) for c, field in zip(columns, _schema(), strict=True)]
-    return pa.record_batch(arrays, schema=_schema())
+    columns = [_numbers(np.array([number])), _texts([None]), _texts([reason])]
+    return pa.record_batch(columns, schema=_schema())
+
+
+# pa.array imports pandas wherever it is installed, which costs half a second and 40 MB
+
+
+def _numbers(numbers: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def _texts(texts: Sequence[str | None]) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    encoded = [(text or "").encode() for text in texts]
+    valid = np.packbits([text is not None for text in texts], bitorder="little")
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    parts = [pa.py_buffer(part) for part in (valid, offsets, b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(encoded), parts)
 
 
 @contextmanager
