@@ -303,6 +303,23 @@ def test_small_files_need_neither_numpy_nor_pyarrow(tmp_path: Path) -> None:
     assert done.stdout == "[]\n"
 
 
+def test_large_files_need_no_pandas(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(ROW + b"\n\n\xff\n" + ROW)
+    code = (
+        "import os, sys, duckdb; from runner.data.lines import Stream\n"
+        "stream = Stream(os.open(sys.argv[1], os.O_RDONLY), 'a.jsonl', False)\n"
+        "with duckdb.connect() as connection:\n"
+        "    connection.register('t', stream)\n"
+        "    print(connection.execute('select line, reason from t').fetchall())\n"
+        "print('pyarrow' in sys.modules, 'pandas' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.jsonl")],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "[(1, None), (2, None), (3, 'not UTF-8'), (4, None)]\nTrue False\n"
+
+
 # ---------------------------------------------------------------- JSON
 
 WHOLE: dict[str, tuple[str, list[Any], dict[int, str]]] = {
