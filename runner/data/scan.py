@@ -213,7 +213,10 @@ def _scan_one(connection: DuckDBPyConnection, opened: Opened, group_by: str | No
     file = opened.file
     state = _state(file.path)
     features = _features(opened.index, opened.part, opened.rows(group_by, opened.lines, FEATURED))
+    # every query that depends on the order of rows says which; to keep it costs a copy of the table
+    connection.execute("set preserve_insertion_order = false").fetchall()
     connection.execute(features).fetchall()
+    connection.execute("reset preserve_insertion_order").fetchall()
     _explain(connection, opened)
     census = _census(connection, opened, group_by)
     blank, refused, rows = connection.execute(
@@ -236,7 +239,7 @@ def _features(index: int, part: str, rows: str) -> str:
     )
     return (
         f"insert into features select {index}, line,"
-        f" case when not blank and refusal is null then '{part}' end, 0, false,"
+        f" case when not blank and refusal is null then '{part}'::part end, 0, false,"
         " blank, refusal, roles, calls, own_id, grp, label, desirable,"
         " completion = rejected, turns,"
         f" {PROMPT_KEY}, answer_hash, hash(prompt, answer_hash),"
