@@ -9,7 +9,7 @@ from dsl.thresholds import BalanceCheck, DiversityCheck, DriftCheck, ShareCheck
 from runner.data.checks.copies import SEVERAL
 from runner.data.checks.distances import distances
 from runner.data.checks.finding import Finding, How, Read, Said, State, listed, percent, share_text
-from runner.data.formats import normalised_sql
+from runner.data.formats import with_normalised
 from runner.data.formats.texts import quoted_text
 from runner.data.scan import OPENING
 
@@ -61,7 +61,7 @@ def label_variants(read: Read, limits: ShareCheck) -> Finding:
         "create temp table spellings as"
         " with labels as ("
         f"  select label, count(*) as rows from placed where {labelled} group by label),"
-        f" folded as (select *, {normalised_sql('label')} as folded from labels),"
+        f" folded as ({with_normalised('from labels', 'label', 'folded')}),"
         f" bared as (select *, trim(folded, {quoted_text(PUNCTUATION + ' ')}) as bare from folded)"
         " select label, rows, first_value(label) over alike as usual from bared"
         # a label of punctuation alone is what it is

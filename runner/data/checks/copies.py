@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from dsl.thresholds import ContradictionCheck, ShareCheck
 from runner.data.checks.finding import Finding, Read, Said, percent
-from runner.data.formats import normalised_sql
+from runner.data.formats import with_normalised
 
 ANSWERS_AT_ONCE = 1000
 
@@ -49,21 +49,20 @@ def compare_answers(read: Read) -> None:
     read.done.add("answers")
     read.connection.execute(f"create table shared as {SHARED}").fetchall()
     rows = (
-        "select 0::usmallint as source, 0::bigint as line, '' as said, '' as system, '' as tools,"
-        " 0::ubigint as beside limit 0"
+        "select 0::usmallint as source, 0::bigint as line, '' as completion, '' as system,"
+        " '' as tools limit 0"
     )
     if read.count("select count(*) from shared"):  # else, the usual case, there is nothing to read
-        system, tools = "coalesce(system, '')", "coalesce(tools, '')"
         rows = read.rows.select(
-            f"{normalised_sql('completion')} as said, {normalised_sql(system)} as system,"
-            f" {tools} as tools, hash({system}, {tools}) as beside",
+            "completion, coalesce(system, '') as system, coalesce(tools, '') as tools",
             "select source, line from shared",
         )
+    texts = with_normalised(with_normalised(rows, "completion", "said"), "system", "told")
     read.connection.execute(
         "create table answers as select source, line, prompt_key, label,"
-        " hash(said, system, tools) as answer, hash(said) as said,"
-        " hash(beside, desirable) as beside"
-        f" from ({rows}) join shared using (source, line)"
+        " hash(said, told, tools) as answer, hash(said) as said,"
+        " hash(system, tools, desirable) as beside"
+        f" from ({texts}) join shared using (source, line)"
     ).fetchall()
     read.connection.execute("drop table shared").fetchall()
 
@@ -172,10 +171,12 @@ def _odd(read: Read, similarity: float) -> tuple[list[tuple[int, int, str]], boo
     models = "from differing where (source, line) = model"
     if not read.count(f"select count(*) {models}"):
         return [], False
-    said = f"completion, {normalised_sql('completion')} as said"
-    texts = read.rows.select(said, f"select source, line {models}")
-    firsts = read.rows.select(
-        said, "select twin_source as source, twin_line as line from differing"
+    texts, firsts = (
+        with_normalised(read.rows.select("completion", hits), "completion", "said")
+        for hits in (
+            f"select source, line {models}",
+            "select twin_source as source, twin_line as line from differing",
+        )
     )
     found = read.connection.execute(
         "select mine.source, mine.line, label is not null,"

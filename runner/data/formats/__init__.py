@@ -6,7 +6,7 @@ detect.py looks at the first rows; shapes.py writes the SQL that reads every row
 from runner.data.formats.cells import CANONICAL_COLUMNS, EMPTY, NOT_JSON
 from runner.data.formats.detect import Detected, Misfit, detect, no_column
 from runner.data.formats.shapes import canonical
-from runner.data.formats.texts import blank_sql, normalised, normalised_sql, with_normalised
+from runner.data.formats.texts import blank_sql, normalised, with_normalised
 
 __all__ = [
     "CANONICAL_COLUMNS",
@@ -19,6 +19,5 @@ __all__ = [
     "detect",
     "no_column",
     "normalised",
-    "normalised_sql",
     "with_normalised",
 ]

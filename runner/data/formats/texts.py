@@ -12,8 +12,44 @@ _BLANKS = re.compile(f"[ \\t\\r\\n\\0{_WIDE}]+")
 # the two letters whose lower case is not one letter by itself: Python writes the first as two, and
 # the second by its place in the word
 _LOWER = str.maketrans({"\u0130": "i", "\u03a3": "\u03c3"})
-# halving runs of blanks three times leaves one of up to 8
-_HALVINGS = 3
+# of these no letter has another normal form or joins the one before it: of most texts all are.
+# Latin, Greek, Cyrillic, punctuation, kana, ideographs, Hangul, wide forms, emoji
+_STABLE = (
+    "\\x00-\u02ff\u0388-\u0482\u048a-\u0590\u2002-\u20cf\u3030-\u3098\u309b-\ua66e\uac00-\ud7a3"
+    "\uff00-\uffef\U0001f000-\U0001faff"
+)
+# `normalised` in steps, name and SQL. Most texts need two replacements; a regular expression is
+# twenty times as dear and runs only on texts with many or Unicode's blanks, as does
+# nfc_normalize where it may change something. To look for rare blanks costs less than to replace
+# them. Halving runs of blanks three times leaves one of up to 8.
+_STEPS = (
+    (
+        "bare_",
+        "case when contains(text_, chr(0)) or contains(text_, E'\\t') or contains(text_, E'\\r')"
+        " then replace(replace(replace(text_, chr(0), ' '), E'\\t', ' '), E'\\r', ' ')"
+        " else text_ end",
+    ),
+    (
+        "plain_",
+        "replace(lower(case when strlen(bare_) <> length(bare_)"
+        f" and regexp_matches(bare_, '[^{_STABLE}]') then nfc_normalize(bare_) else bare_ end),"
+        " E'\\n', ' ')",
+    ),
+    ("double_", "contains(plain_, '  ')"),
+    (
+        "fewer_",
+        "case when double_ then replace(replace(replace(plain_, '  ', ' '), '  ', ' '), '  ', ' ')"
+        " else plain_ end",
+    ),
+    (
+        "single_",
+        "case when (double_ and contains(fewer_, '  '))"
+        f" or (strlen(fewer_) <> length(fewer_) and regexp_matches(fewer_, '[{_WIDE}]'))"
+        f" then trim(regexp_replace(fewer_, '[ {_WIDE}]+', ' ', 'g'))"
+        " when starts_with(fewer_, ' ') or ends_with(fewer_, ' ') then trim(fewer_)"
+        " else fewer_ end",
+    ),
+)
 
 
 def normalised(text: str) -> str:
@@ -23,51 +59,14 @@ def normalised(text: str) -> str:
     return _BLANKS.sub(" ", lower).strip(" ")
 
 
-def normalised_sql(column: str) -> str:
-    """SQL of the same over the expression `column`; null stays null.
-
-    Most texts need four replacements; a regular expression is twenty times as dear and runs only
-    on texts with many or Unicode's blanks. One-element lists name what is used more than once.
-    """
-    return _with(_plain(column), _with(_fewer("z"), _single("z")))
-
-
 def with_normalised(rows: str, column: str, name: str) -> str:
-    """SQL: `rows` (of a select) with the column `name`, that is `column` normalised. For all rows
-    of a large relation: there, naming by a list costs more than the work.
-    """
-    plain = f"select *, {_plain(column)} as plain_ from ({rows})"
-    fewer = f"select * exclude (plain_), {_fewer('plain_')} as fewer_ from ({plain})"
-    return f"select * exclude (fewer_), {_single('fewer_')} as {name} from ({fewer})"
-
-
-def _plain(column: str) -> str:
-    # to look for rare blanks costs less than to replace them
-    rare = ("chr(0)", "E'\\t'", "E'\\r'")
-    bare = column
-    for character in rare:
-        bare = f"replace({bare}, {character}, ' ')"
-    found = " or ".join(f"contains({column}, {character})" for character in rare)
-    bare = f"case when {found} then {bare} else {column} end"
-    return f"replace(lower(nfc_normalize({bare})), E'\\n', ' ')"
-
-
-def _fewer(plain: str) -> str:
-    halved = plain
-    for _ in range(_HALVINGS):
-        halved = f"replace({halved}, '  ', ' ')"
-    return f"case when contains({plain}, '  ') then {halved} else {plain} end"
-
-
-def _single(fewer: str) -> str:
-    """SQL: runs of blanks as one space, none at the ends."""
-    wide = f"strlen({fewer}) <> length({fewer}) and regexp_matches({fewer}, '[{_WIDE}]')"
-    return (
-        f"case when contains({fewer}, '  ') or ({wide})"
-        f" then trim(regexp_replace({fewer}, '[ {_WIDE}]+', ' ', 'g'))"
-        f" when starts_with({fewer}, ' ') or ends_with({fewer}, ' ') then trim({fewer})"
-        f" else {fewer} end"
-    )
+    """SQL: `rows` (of a select) with the column `name`, that is the expression `column` normalised;
+    null stays null."""
+    made = f"select *, {column} as text_ from ({rows})"
+    for step, value in _STEPS:
+        made = f"select *, {value} as {step} from ({made})"
+    steps = ", ".join(step for step, _ in _STEPS)
+    return f"select * exclude (text_, {steps}), single_ as {name} from ({made})"
 
 
 def blank_sql(column: str) -> str:
@@ -87,8 +86,3 @@ def quoted_text(text: str) -> str:
 def quoted_name(name: str) -> str:
     """SQL: an identifier."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def _with(value: str, expression: str) -> str:
-    """SQL: `expression`, in which z stands for `value`, computed once."""
-    return f"list_transform([{value}], lambda z: {expression})[1]"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
+from unicodedata import normalize
 
 import duckdb
 import pytest
@@ -28,7 +29,7 @@ from runner.data.formats import (
     detect,
     no_column,
     normalised,
-    normalised_sql,
+    with_normalised,
 )
 from runner.data.formats.names import NAMES
 from runner.data.formats.shapes import SHAPES
@@ -937,8 +938,8 @@ def test_normalised(left: str, right: str) -> None:
 def normalised_by_sql(given: Sequence[str]) -> list[tuple[str, bool]]:
     with duckdb.connect() as connection:
         return connection.execute(
-            f"select {normalised_sql('held')}, {blank_sql('held')}"
-            " from (select unnest(?::varchar[]) as held)",
+            f"select made, {blank_sql('held')} from"
+            f" ({with_normalised('select unnest(?::varchar[]) as held', 'held', 'made')})",
             [list(given)],
         ).fetchall()
 
@@ -963,7 +964,16 @@ def test_sql_normalises_every_character_as_python_does() -> None:
     assert wrong == []
 
 
+def test_sql_joins_every_letter_that_is_written_apart() -> None:
+    every = [chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000]
+    apart = [text for letter in every if (text := normalize("NFD", letter)) != letter]
+    assert len(apart) > 10_000  # Hangul among them
+    made = normalised_by_sql(apart)
+    assert [said for said, _ in made] == [normalised(text) for text in apart]
+
+
 def test_null_stays_null() -> None:
     with duckdb.connect() as connection:
-        query = f"select {normalised_sql('null::varchar')}, {blank_sql('null::varchar')}"
+        rows = with_normalised("select null::varchar as held", "held", "made")
+        query = f"select made, {blank_sql('held')} from ({rows})"
         assert connection.execute(query).fetchall() == [(None, True)]
