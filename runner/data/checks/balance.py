@@ -186,6 +186,8 @@ def _top_opening(read: Read, members: str) -> Top | None:
     """_top of openings, most of which come once: they are counted by a part of the hash first.
     What comes most often stands in a bucket with at least the rows of the most frequent opening of
     the fullest one."""
+    if sum(part.rows for part in read.parts.values()) < BUCKETS:
+        return _top(read, "opening", members)
     buckets = f"select opening % {BUCKETS} as bucket, count(*) as rows from {members} group by 1"
     found = read.connection.execute(
         f"with buckets as ({buckets}), fullest as (select arg_max(bucket, rows) from buckets),"

@@ -199,11 +199,13 @@ def too_deep(raw: str) -> str:
 
 def not_a_text(cells: Cells, roles: Sequence[str]) -> str:
     """SQL: which of the cells is a list or an object, in words; null where all are texts."""
+    # plain rows have none, and `kinds` is null there: to tell their kinds would cost every row
+    kinds = {role: f"kinds[{cells.places[cells.roles[role]]}]" for role in roles}
     cases = " ".join(
-        f"when {cells.kind(role)} in ('ARRAY', 'OBJECT') then"
+        f"when {kind} in ('ARRAY', 'OBJECT') then"
         f" {quoted_text(repr_of(cells.roles[role]) + ' is ')}"
-        f" || {in_words(cells.kind(role), cells.text(role))} || ', not a text'"
-        for role in roles
+        f" || {in_words(kind, cells.text(role))} || ', not a text'"
+        for role, kind in kinds.items()
     )
     return f"case {cases} end" if cases else "null"
 
