@@ -57,9 +57,12 @@ def encode(segments: Sequence[Segment], tokenizer: Tokenizer) -> tuple[list[int]
 
     Where a token reaches over the edge of an answer it counts as part of the answer.
     """
-    whole = tokenizer.encode("".join(s.text for s in segments), add_special_tokens=False)
-    pieces = [tokenizer.encode(s.text, add_special_tokens=False).ids for s in segments]
-    ids = list(whole.ids)
+    text = "".join(s.text for s in segments)
+    # places in the text, which `fast` leaves out, are seldom needed
+    counted = tokenizer.encode_batch_fast(
+        [text, *(s.text for s in segments)], add_special_tokens=False
+    )
+    ids, *pieces = (list(each.ids) for each in counted)
     if [token for piece in pieces for token in piece] == ids:
         trained = [s.trained for s, piece in zip(segments, pieces, strict=True) for _ in piece]
     else:
@@ -69,7 +72,7 @@ def encode(segments: Sequence[Segment], tokenizer: Tokenizer) -> tuple[list[int]
         spans = [span for span, s in zip(pairwise(edges), segments, strict=True) if s.trained]
         trained = [
             any(start < stop and end > begin for begin, stop in spans)
-            for start, end in whole.offsets
+            for start, end in tokenizer.encode(text, add_special_tokens=False).offsets
         ]
     return ids, [token if on else IGNORED for token, on in zip(ids, trained, strict=True)]
 
