@@ -326,10 +326,9 @@ def _schema() -> Any:
 
 
 def _refused(number: int, reason: str) -> Any:
-    import numpy as np
     import pyarrow as pa
 
-    columns = [_numbers(np.array([number])), _texts([None]), _texts([reason])]
+    columns = [_numbers([number]), _texts([None]), _texts([reason])]
     return pa.record_batch(columns, schema=_schema())
 
 
@@ -337,9 +336,11 @@ def _refused(number: int, reason: str) -> Any:
 
 
 def _numbers(numbers: Any) -> Any:
+    import numpy as np
     import pyarrow as pa
 
-    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
+    wide = np.ascontiguousarray(numbers, np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(wide), [None, pa.py_buffer(wide)])
 
 
 def _texts(texts: Sequence[str | None]) -> Any:

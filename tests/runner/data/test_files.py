@@ -277,7 +277,7 @@ def test_single_lines_of_a_file_that_has_changed_are_not_read(tmp_path: Path) ->
         patch.setattr(files, "SMALL_BYTES", 0)
         stream = relate(connection, "t", sniff(path, "a.jsonl"))
         assert stream
-        connection.register("second", stream.only(np.array([2])))
+        connection.register("second", stream.only(np.array([2], np.int32)))
         assert connection.execute("select line from second").fetchall() == [(2,)]
         path.write_bytes(ROW + b"\n")
         with pytest.raises(DataError, match=r"^a\.jsonl: the file changed"), scanning():
