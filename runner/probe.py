@@ -45,11 +45,14 @@ def glance(recipe: Recipe, around: Surroundings) -> tuple[Facts, list[Problem]]:
     """
     from glob import has_magic
 
+    from dsl.rules.data import stays_inside
     from dsl.sources import HubSource
     from runner.data.peek import peek
 
     sources, problems = [], []
     for path, part, source in recipe.data.sources():
+        if not isinstance(source, HubSource) and not stays_inside(source.path, around.allowed):
+            continue  # the rules refuse it: nothing there is looked at
         pattern = isinstance(source, HubSource) or has_magic(source.path)
         if not pattern and not (around.folder / source.name).exists():
             problems.append(_missing_file((*path, "path"), source.name, around.folder))

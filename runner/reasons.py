@@ -18,6 +18,8 @@ from runner.runs.store import RunFolder, list_runs, read_json
 if TYPE_CHECKING:
     from runner.read import Planned
 
+SHA256 = ".sha256"  # a fingerprint says nothing but that it differs
+
 
 def reasons(found: Planned, runs: Path) -> dict[str, str]:
     """Step name → 'cached: …' or 'runs: …', with what changed since the last run of this recipe."""
@@ -52,8 +54,14 @@ def _why(step: Step, before: Mapping[str, Any], fingerprints: Mapping[str, str])
 
 def _changes(old: Any, new: Any) -> Iterator[str]:
     for row in rows([new, old]):
-        if row.differs:
-            after, before = row.values
+        if not row.differs:
+            continue
+        after, before = row.values
+        if row.name == "code":
+            yield "the program was changed"
+        elif row.name.endswith(SHA256):
+            yield f"{row.name.removesuffix(SHA256)} was changed"
+        else:
             yield f"{row.name} {_short(before)} -> {_short(after)}"
 
 

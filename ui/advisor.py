@@ -26,6 +26,7 @@ from ui import current
 from ui.advisor_questions import base_model, place, questions
 from ui.lora_chart import low_rank
 from ui.parts import badge, command, plain
+from ui.text import toast
 from ui.words import term
 
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -37,7 +38,7 @@ def advisor() -> None:
 
 
 def _advisor() -> None:
-    st.subheader("Is fine-tuning what you need?")
+    st.header("Is fine-tuning what you need?")
     left, right = st.columns([2, 3], gap="large")
     with left:
         answers = questions()
@@ -186,7 +187,9 @@ def _settings(advice: Advice) -> None:
         [
             {
                 "setting": plain(one.path),
-                "value": f"{one.value:g}" if isinstance(one.value, float) else str(one.value),
+                "value": f"{one.value:g}"
+                if isinstance(one.value, float)
+                else plain(str(one.value)),
                 "why": plain(one.why),
             }
             for one in advice.choices
@@ -215,11 +218,11 @@ def _write(advice: Advice) -> None:
     of = current.draft()
     if of is None:
         current.set_draft(drafts.begin(current.folder(), begun(advice)))
-        st.toast("a recipe is begun: say on its page where your data lie")
+        toast("a recipe is begun: say on its page where your data lie")
         return
     try:
         values = parse(of.text, of.name).values
     except InvalidRecipe as error:
-        st.toast(f"the recipe has to be mended first: {error.problems[0].message}")
+        toast(f"the recipe has to be mended first: {error.problems[0].message}")
         return
     current.mend(patch(values, advice))

@@ -15,6 +15,7 @@ from runner.choices import BASE
 from runner.report.words import size
 from ui import current
 from ui.parts import plain
+from ui.text import toast
 from ui.words import term
 
 CARDS = (8, 12, 16, 24, 48, 80)  # GB of graphics cards in use
@@ -38,7 +39,8 @@ def questions() -> Answers | None:
         max_value=10**9,
         value=None,
         step=50,
-        placeholder="a question with the answer that you want, each",
+        placeholder="such as 500",
+        help="An example is a question with the answer that you want.",
         key=ROWS,
         persist_state="session",
     )
@@ -89,7 +91,7 @@ def _count() -> None:
         st.session_state[ROWS] = sum(rows.values())
     except RecipeError as error:
         problems = getattr(error, "problems", ())
-        st.toast(f"its rows cannot be counted: {problems[0].message if problems else error}")
+        toast(f"its rows cannot be counted: {problems[0].message if problems else error}")
 
 
 def base_model() -> tuple[str, Model]:

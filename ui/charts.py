@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 POINTS = 600  # of a series: more than a screen shows
+PARTS = ("#2f6fde", "#d97706", "#2a9d63", "#b45cc4", "#c2405c", "#8a94a6")  # of a whole
 LINES = ("#2f6fde", "#d97706", "#2a9d63", "#b45cc4")  # legible on light and dark
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 ROW = 28  # pixels
@@ -25,6 +26,14 @@ def bars(shares: Sequence[tuple[str, float]], alt: str, unit: str = "rows") -> N
     _draw(bars_spec(shares, unit, _ink()), alt)
 
 
+def whole(
+    parts: Sequence[tuple[str, float]], alt: str, unit: str, limit: float, limit_label: str
+) -> None:
+    """Parts stacked to one bar, against what there is room for; and the same parts by name."""
+    _draw(stacked_spec(parts, unit, limit, limit_label), alt)
+    _draw(bars_spec(parts, unit, _ink(), ".2f", PARTS), f"The parts of it: {alt}")
+
+
 def histogram(
     bins: Sequence[Mapping[str, Any]],
     alt: str,
@@ -34,17 +43,6 @@ def histogram(
 ) -> None:
     """Bins {from, to, count}; `cut`: a line at this value, with its label."""
     _draw(histogram_spec(bins, unit, cut, cut_label), alt)
-
-
-def stacked(
-    parts: Sequence[tuple[str, float]],
-    alt: str,
-    unit: str,
-    limit: float | None = None,
-    limit_label: str = "",
-) -> None:
-    """Parts of a whole as one bar, in their order; `limit`: what there is room for."""
-    _draw(stacked_spec(parts, unit, limit, limit_label), alt)
 
 
 def lines(
@@ -64,7 +62,14 @@ def intervals(
     _draw(intervals_spec(spans, unit, percent), alt)
 
 
-def bars_spec(shares: Sequence[tuple[str, float]], unit: str, ink: str) -> dict[str, Any]:
+def bars_spec(
+    shares: Sequence[tuple[str, float]],
+    unit: str,
+    ink: str,
+    form: str = ",",
+    colors: Sequence[str] = (),
+) -> dict[str, Any]:
+    """`form`: how a number is written, in D3's words. `colors`: of the bars, in their order."""
     values = [{"name": name, "value": value} for name, value in shares]
     order = list(dict.fromkeys(name for name, _ in shares))
     y = {
@@ -72,24 +77,26 @@ def bars_spec(shares: Sequence[tuple[str, float]], unit: str, ink: str) -> dict[
         "axis": {"labelLimit": 8 * LABEL_CHARACTERS, "ticks": False, "domain": False},
     }  # fmt: skip
     top = max((value for _, value in shares), default=0) or 1
+    whole = {"tickMinStep": 1} if form == "," else {}
     x = {
         "field": "value", "type": "quantitative", "title": unit,
-        "scale": {"domain": [0, 1.15 * top]}, "axis": {"tickMinStep": 1, "tickCount": 5},
+        "scale": {"domain": [0, 1.15 * top]}, "axis": {"tickCount": 5, **whole},
     }  # fmt: skip
     tooltip = [
         {"field": "name", "title": "name"},
-        {"field": "value", "title": unit, "format": ","},
+        {"field": "value", "title": unit, "format": form},
     ]
     base = {"y": y, "x": x, "tooltip": tooltip}
+    painted = {**base, "color": _by_name(order, colors)} if colors else base
     text = {"type": "text", "align": "left", "dx": 4, "color": ink}
     return {
         "data": {"values": values},
         "height": {"step": ROW},
         "layer": [
-            {"mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": base},
+            {"mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": painted},
             {
                 "mark": text,
-                "encoding": {**base, "text": {"field": "value", "format": ","}},
+                "encoding": {**base, "text": {"field": "value", "format": form}},
             },
         ],
     }
@@ -131,36 +138,36 @@ def histogram_spec(
 
 
 def stacked_spec(
-    parts: Sequence[tuple[str, float]], unit: str, limit: float | None, limit_label: str
+    parts: Sequence[tuple[str, float]], unit: str, limit: float, limit_label: str
 ) -> dict[str, Any]:
+    names = [name for name, _ in parts]
     values = [
         {"name": name, "value": value, "place": place} for place, (name, value) in enumerate(parts)
     ]
-    total = sum(value for _, value in parts)
-    high = max(total, limit or 0) * 1.02 or 1
-    layers: list[dict[str, Any]] = [
-        {
-            "mark": {"type": "bar", "height": 40, "stroke": "white", "strokeWidth": 1},
-            "encoding": {
-                "x": {
-                    "field": "value", "type": "quantitative", "title": unit, "stack": "zero",
-                    "scale": {"domain": [0, high], "nice": False},
-                },
-                "color": {
-                    "field": "name", "type": "nominal", "sort": [name for name, _ in parts],
-                    "legend": {"title": None, "orient": "bottom", "columns": 3, "labelLimit": 220},
-                },
-                "order": {"field": "place", "type": "quantitative"},
-                "tooltip": [
-                    {"field": "name", "title": "part"},
-                    {"field": "value", "title": unit, "format": ",.2~f"},
-                ],
+    high = max(sum(value for _, value in parts), limit) * 1.02 or 1
+    bar = {
+        "mark": {"type": "bar", "height": 34},
+        "encoding": {
+            "x": {
+                "field": "value", "type": "quantitative", "title": None, "stack": "zero",
+                "scale": {"domain": [0, high], "nice": False}, "axis": {"tickCount": 6},
             },
-        }
-    ]  # fmt: skip
-    if limit is not None:
-        layers += _rule(limit, limit_label, right=True)
-    return {"data": {"values": values}, "height": 150, "layer": layers}
+            "color": _by_name(names, PARTS),
+            "order": {"field": "place", "type": "quantitative"},
+            "tooltip": [
+                {"field": "name", "title": "part"},
+                {"field": "value", "title": unit, "format": ".2f"},
+            ],
+        },
+    }  # fmt: skip
+    room = _rule(limit, limit_label, right=True)
+    return {"data": {"values": values}, "height": 96, "layer": [bar, *room]}
+
+
+def _by_name(names: Sequence[str], colors: Sequence[str]) -> dict[str, Any]:
+    """Colours without a legend: what they stand for is written elsewhere."""
+    scale = {"domain": list(names), "range": [colors[n % len(colors)] for n in range(len(names))]}
+    return {"field": "name", "type": "nominal", "scale": scale, "legend": None}
 
 
 def lines_spec(
@@ -183,7 +190,8 @@ def lines_spec(
     }
     if len(names) > 1:
         legend = {
-            "title": None, "orient": "bottom", "columns": 2, "labelLimit": 260,
+            "title": None, "orient": "bottom", "labelLimit": 260,
+            "columns": {"expr": "max(1, floor(width / 290))"},
             "symbolType": "stroke", "symbolSize": 500, "symbolStrokeWidth": 2,
         }  # fmt: skip
         dashes = [DASHES[place % len(DASHES)] for place in range(len(names))]
@@ -281,6 +289,15 @@ def _rule(at: float, label: str, right: bool) -> list[dict[str, Any]]:
     ]
 
 
+def legible() -> dict[str, Any]:
+    """Labels in the ink of the page: those of Streamlit's theme are too pale to read on white."""
+    ink = _ink()
+    return {
+        "axis": {"labelColor": ink, "titleColor": ink},
+        "legend": {"labelColor": ink, "titleColor": ink},
+    }
+
+
 def _ink() -> str:
     """Text within a chart, of which the theme knows nothing."""
     return "#fafafa" if st.context.theme.type == "dark" else "#31333f"
@@ -292,5 +309,5 @@ def _width(bin: Mapping[str, Any]) -> float:
 
 def _draw(spec: dict[str, Any], alt: str) -> None:
     # what hangs over the edge of a layer is a label: it may not be cut
-    whole = {"autosize": {"type": "fit", "contains": "padding"}, **spec}
+    whole = {"autosize": {"type": "fit", "contains": "padding"}, "config": legible(), **spec}
     st.vega_lite_chart(whole, width="stretch", alt=alt)

@@ -17,7 +17,9 @@ from runner.data.checks import Depth, Finding, to_json
 from runner.read import Read
 from runner.release.checklist import Item
 from ui import current
+from ui.fetching import unfetched
 from ui.parts import STATES, badge, command, empty, failure, needed_draft
+from ui.text import plain, toast
 
 EVERY_SECONDS = 1
 # kind → its checks; what is in none of them comes last
@@ -47,6 +49,8 @@ def page() -> None:
     draft = needed_draft("The checklist judges the data and settings of a recipe.")
     path = current.place(draft)
     try:
+        if unfetched(draft):
+            return
         found = current.read(draft).valid()
         key = (draft.text, stamp(draft.text, path.name, path.parent), str(current.runs()))
     except InvalidRecipe as error:
@@ -125,7 +129,7 @@ def _clicked(looks: Looks[Judged], key: object, depth: str) -> None:
         try:
             _start(looks, key, depth, current.read(draft).valid())
         except RecipeError as error:
-            st.toast(error.message)
+            toast(error.message)
 
 
 def _mended(looks: Looks[Judged], key: object, look: Look[Judged]) -> None:
@@ -151,13 +155,13 @@ def _open(path: Path) -> None:
     try:
         current.open_file(path)
     except (RecipeError, OSError) as error:
-        st.toast(str(error))
+        toast(str(error))
 
 
 def _waiting(looks: Looks[Judged], key: object, look: Look[Judged]) -> None:
     if look.ended.is_set():
         st.rerun()
-    with st.status(f"{look.said} ({look.seconds:.0f} s)", state="running"):
+    with st.status(plain(f"{look.said} ({look.seconds:.0f} s)"), state="running"):
         st.text("This goes on if you look at another page.")
     st.button("Stop", key=f"stop-{look.depth}", on_click=_stop, args=(look,))
 
@@ -196,7 +200,7 @@ def _findings(findings: Sequence[Finding]) -> None:
             one for one in findings if one.check in checks and (not shown or one.state in shown)
         ]
         if listed:
-            st.subheader(kind)
+            st.header(kind)
         for one in listed:
             _finding(one)
     text = json.dumps(to_json(findings), ensure_ascii=False, indent=2)

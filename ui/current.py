@@ -19,6 +19,7 @@ from runner.app.drafts import Draft
 from runner.app.recipes import judged, text_of
 from runner.app.server import runs_folder
 from runner.read import Read
+from ui.text import toast
 
 DRAFT = "draft"  # in the address and in the session
 SEEN = "seen"  # page → the draft's text when it was last looked at
@@ -41,7 +42,7 @@ def restore() -> None:
             st.session_state[DRAFT] = drafts.load(folder(), asked)
         except RecipeError as error:
             del st.query_params[DRAFT]
-            st.toast(f"{error.message}: {error.hint}")
+            toast(f"{error.message}: {error.hint}")
     elif known is not None and not asked:
         st.query_params[DRAFT] = known.id
 
@@ -93,9 +94,9 @@ def mend(patch: Sequence[Change]) -> None:
         return
     try:
         set_draft(replace(of, text=apply(of.text, "json", patch)))
-        st.toast("changed in the recipe: save it on its page")
+        toast("changed in the recipe: save it on its page")
     except RecipeError as error:
-        st.toast(f"{error.message}: {error.hint}" if error.hint else error.message)
+        toast(f"{error.message}: {error.hint}" if error.hint else error.message)
 
 
 def place(of: Draft) -> Path:

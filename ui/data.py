@@ -7,11 +7,12 @@ import streamlit as st
 from dsl.errors import InvalidRecipe, RecipeError
 from runner.app import sources
 from runner.app.drafts import Draft
-from runner.app.sources import Named
+from runner.app.sources import Named, NotFetched
 from runner.data.files import File
 from runner.show import problem_lines
 from ui import current, data_columns, data_example, data_new, data_profile, data_rows
 from ui.data_state import look_of, table_of
+from ui.fetching import offer
 from ui.parts import empty, failure
 
 COLUMNS, ROWS, EXAMPLE, PROFILE = "Columns", "Rows", "As the model sees it", "Profile"
@@ -63,6 +64,9 @@ def _chosen(of: Draft, listed: list[Named]) -> tuple[Named | None, File | None]:
     source = listed[min(place, len(listed) - 1)]
     try:
         files = sources.opened(source, current.place(of).parent)
+    except NotFetched:
+        offer([source])
+        return None, None
     except RecipeError as error:
         failure(error)
         return None, None

@@ -147,8 +147,9 @@ def _column(look: Look, column: Column, assign: Callable[[str, str | None], None
         role = st.session_state[key]
         assign(column.name, None if role == NOTHING else role)
 
-    name, example, part = st.columns([2, 4, 3], vertical_alignment="center")
-    with name:
+    with st.container(border=True):
+        name, example, part = st.columns([2, 4, 3], vertical_alignment="center")
+    with name.container(gap=None):
         st.text(column.name)
         st.caption(
             "in all of the first rows"

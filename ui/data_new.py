@@ -15,7 +15,7 @@ from runner.app.recipes import recipes, text_of
 from runner.app.sources import Named
 from runner.data.kinds import COMPRESSED, HEAD_BYTES, database_of
 from runner.data.look import Asked
-from runner.data.paths import SUFFIXES
+from runner.data.paths import SUFFIXES, held
 from runner.new import Begun, begin
 from ui import current, data_columns
 from ui.data_rows import first_rows
@@ -74,7 +74,7 @@ def begin_from_chosen() -> None:
     name = chosen()
     assert name is not None
     st.button("Choose another file", icon=":material/arrow_back:", on_click=_forget)
-    st.subheader(plain(name))
+    st.header(plain(name))
     try:
         query = _query(name)
         source = sources.alone(name, query, st.session_state.get(GIVEN))
@@ -163,7 +163,7 @@ def _query(name: str) -> str | None:
     """Of a database: the rows of one of its tables. Raises DataError."""
     from runner.data.databases import tables
 
-    path = current.folder() / name
+    path = held(current.folder() / name, name, current.folder())
     try:
         with path.open("rb") as file:
             if database_of(file.read(HEAD_BYTES)) is None:

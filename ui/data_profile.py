@@ -158,7 +158,7 @@ def _tiles(found: Profile) -> None:
 
 def _lengths(values: Mapping[str, Any]) -> None:
     tokens = values["tokens"]
-    st.subheader("How long the examples are")
+    st.header("How long the examples are")
     named = {"total": "Whole example", "prompt": "Question", "completion": "Answer"}
     which = st.segmented_control(
         "Part", list(named), format_func=named.__getitem__, default="total", required=True,
@@ -190,7 +190,7 @@ def _lengths(values: Mapping[str, Any]) -> None:
 
 
 def _parts(parts: Mapping[str, Any]) -> None:
-    st.markdown("**What is learnt from, and what is held out**", help=term("held_out"))
+    st.subheader("What is learnt from, and what is held out", help=term("held_out"))
     names = {"train": "training", "validation": "validation", "test": "test"}
     shares = [(word, parts[name]["rows"]) for name, word in names.items()]
     said = ", ".join(f"{word} {rows:,}" for word, rows in shares)
@@ -200,7 +200,7 @@ def _parts(parts: Mapping[str, Any]) -> None:
 
 
 def _duplicates(doubles: Mapping[str, Any], full: bool) -> None:
-    st.markdown("**Repeated rows**", help=term("near_duplicate"))
+    st.subheader("Repeated rows", help=term("near_duplicate"))
     kinds = {"exact": "letter by letter", "normalised": "but for case and blanks", "near": "nearly"}
     known = [(word, doubles[kind]) for kind, word in kinds.items() if doubles[kind] is not None]
     said = ", ".join(f"{word} {rows:,}" for word, rows in known)
@@ -216,7 +216,7 @@ def _shares(
 ) -> None:
     if not shares:
         return
-    st.markdown(f"**{plain(title)}**", help=term(explained) if explained else None)
+    st.subheader(plain(title), help=term(explained) if explained else None)
     told = [(str(share["name"]), share["rows"]) for share in shares[:LISTED]]
     said = ", ".join(f"{name} {rows:,}" for name, rows in told)
     charts.bars(told, f"{alt}: {said}")
@@ -232,7 +232,7 @@ def _languages(languages: Mapping[str, Any] | None, full: bool) -> None:
             "Rows of each language",
         )
         return
-    st.markdown("**Languages**")
+    st.subheader("Languages")
     st.caption("Switched off in the recipe." if full else "Not run yet: part of the full look.")
 
 

@@ -167,7 +167,7 @@ def _whole(row: Row, look: Look) -> None:
     """A row with all its text."""
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(f"Line {row.line:,}")
+            st.header(f"Line {row.line:,}")
             if row.refused:
                 badge("error", "cannot be used")
             elif row.values is None:

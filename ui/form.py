@@ -14,6 +14,7 @@ import streamlit as st
 
 from dsl.problems import Change, Path, dotted, pointer, remove, set_value
 from runner.app.form import OFF, Field, basics, children, fresh, items, read_number
+from ui.text import plain as as_text
 
 Edit = Callable[[Sequence[Change]], None]
 
@@ -166,7 +167,7 @@ def _number(of: Field, label: str, edit: Edit) -> None:
     key = _shown(of.path, "" if of.value is None else _written(of.value))
     st.text_input(label, key=key, help=_help(of), placeholder=_default(of), on_change=typed)
     if said := st.session_state.get(wrong):
-        st.caption(f":material/error: {said}")
+        st.caption(f":material/error: {as_text(said)}")
 
 
 def _choice(of: Field, label: str, edit: Edit) -> None:
@@ -235,9 +236,10 @@ def _shown(path: Path, value: Any, suffix: str = "") -> str:
 def _help(of: Field) -> str:
     """The schema's words; they are ours, and shown as Markdown."""
     words = of.description
+    place = dotted(of.path).translate({10: " ", 96: "'"})  # its names may be anything
     if of.example is not None:
         words += f"\n\nExample: `{json.dumps(of.example, ensure_ascii=False)}`"
-    return f"{words}\n\n`--set {dotted(of.path)}=...`"
+    return f"{words}\n\n`--set {place}=...`"
 
 
 def _default(of: Field) -> str:

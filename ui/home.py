@@ -17,6 +17,7 @@ from runner.start import overview
 from ui import current
 from ui.advisor import advisor
 from ui.parts import STATES, badge, command, failure, plain
+from ui.text import toast
 
 SHOWN = 5
 HEADLINES = 3  # of the last runs: the rest are on their page
@@ -43,7 +44,7 @@ def page() -> None:
 def _next(step: Next) -> None:
     with st.container(border=True):
         st.caption("What to do next")
-        st.subheader(plain(step.title))
+        st.header(plain(step.title))
         st.text(step.why)
         for detail in step.details:
             st.text(f"What to change: {detail}")
@@ -60,7 +61,7 @@ def _next(step: Next) -> None:
 
 
 def _recipes() -> None:
-    st.subheader("Recipes")
+    st.header("Recipes")
     found, of = recipes(current.folder()), current.draft()
     for path in found[:SHOWN]:
         name = path.relative_to(current.folder()).as_posix()
@@ -94,11 +95,11 @@ def _open(name: str) -> None:
     try:
         current.open_file(current.folder() / name)
     except (RecipeError, OSError) as error:
-        st.toast(f"{name} cannot be read: {error}")
+        toast(f"{name} cannot be read: {error}")
 
 
 def _examples() -> None:
-    st.subheader("Examples")
+    st.header("Examples")
     st.caption("With their data, copied into this folder in one click and yours to change.")
     examples = list_examples()
     for column, (name, description) in zip(st.columns(len(examples)), examples, strict=True):
@@ -120,17 +121,17 @@ def _bring(name: str) -> None:
         brought = bring(name, current.folder())
         current.open_file(brought.path)
     except (RecipeError, OSError) as error:
-        st.toast(f"the example cannot be copied: {error}")
+        toast(f"the example cannot be copied: {error}")
         return
     where = brought.path.relative_to(current.folder()).as_posix()
-    st.toast(f"{where} is open" if brought.fresh else f"{where} was here already: it is open")
+    toast(f"{where} is open" if brought.fresh else f"{where} was here already: it is open")
 
 
 # ---------------------------------------------------------------- runs
 
 
 def _runs(rows: Sequence[Row]) -> None:
-    st.subheader("Last runs")
+    st.header("Last runs")
     if not rows:
         st.text(f"None in {current.runs()} yet.")
         st.caption("A run trains a recipe and compares the result with the model as it was.")

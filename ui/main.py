@@ -6,9 +6,11 @@ from pathlib import Path
 
 import streamlit as st
 
+from runner.app.theme import STYLE
 from ui.current import look_at, restore
 
 HOME = Path(__file__).parent
+SIDEBAR = 220  # pixels: its entries are single words
 # section → file → title, icon
 PAGES: dict[str, dict[str, tuple[str, str]]] = {
     "": {"home": ("Home", ":material/home:")},
@@ -28,8 +30,11 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
 
 
 def main() -> None:
-    # a local icon: another would be fetched from outside
-    st.set_page_config("Finetune Recipes", str(HOME / "icon.svg"), layout="wide")
+    # a local icon: another would be fetched from outside. Before the navigation, which brings icons
+    # of its pages, and is drawn as wide as is known by then
+    st.set_page_config(
+        page_icon=str(HOME / "icon.svg"), layout="wide", initial_sidebar_state=SIDEBAR
+    )
     pages = {
         section: [
             st.Page(HOME / f"{name}.py", title=title, icon=icon, default=name == "home")
@@ -38,6 +43,8 @@ def main() -> None:
         for section, files in PAGES.items()
     }
     page = st.navigation(pages)
+    st.set_page_config(f"{page.title} · Finetune Recipes")
+    st.html(f"<style>{STYLE}</style>")
     restore()
     look_at(f"ui/{page.url_path}.py")
     page.run()

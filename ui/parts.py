@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from shlex import join
 
@@ -11,6 +10,7 @@ import streamlit as st
 from dsl.errors import RecipeError
 from runner.app.drafts import Draft
 from ui import current
+from ui.text import plain as plain
 
 # state → colour, icon, word: never told by colour alone
 STATES: dict[str, tuple[str, str, str]] = {
@@ -45,11 +45,6 @@ STATES: dict[str, tuple[str, str, str]] = {
 }
 
 
-def plain(text: str) -> str:
-    """Text of others for places that read markdown (labels, captions, headings): shown as it is."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])", r"\\\1", text.replace("\n", " "))
-
-
 def badge(state: str, words: str | None = None) -> None:
     """A state with its icon and its word."""
     color, icon, word = STATES[state]
@@ -59,7 +54,7 @@ def badge(state: str, words: str | None = None) -> None:
 def empty(title: str, text: str, page: str | None = None, label: str = "") -> None:
     """Why a page shows nothing yet, and the way on: `page` as in 'ui/data.py'."""
     with st.container(border=True):
-        st.subheader(title)
+        st.header(title)
         st.text(text)
         if page:
             st.page_link(page, label=label)

@@ -9,16 +9,20 @@ import streamlit as st
 from dsl.errors import InvalidRecipe, RecipeError
 from dsl.problems import dotted
 from runner.app.outlook import stamp
-from runner.app.planning import Planning, cost, diagram, plan_of, since_last
+from runner.app.planning import Planning, cost, diagram, order, plan_of, since_last
 from runner.app.recipes import judged
 from runner.report.words import duration, size
 from runner.runs.compare import written
 from ui import charts, current
-from ui.parts import badge, command, empty, failure, needed_draft
+from ui.fetching import unfetched
+from ui.parts import badge, command, empty, failure, needed_draft, plain
 from ui.words import term
 
 GIB = 1024**3
 KEPT = 8  # plans of a server
+TILE = 176  # pixels
+EPOCH = f"{term('epoch')} {term('token')}"
+ESTIMATED = "Estimated from the speed of this machine: training and evaluation together."
 
 
 def _made(text: str, name: str, folder: str, files: object, runs: str) -> Planning:
@@ -32,9 +36,11 @@ _planning = st.cache_data(max_entries=KEPT, show_spinner=False)(_made)
 def page() -> None:
     st.title("Plan")
     draft = needed_draft("A plan is made from a recipe.")
-    st.caption(f"{draft.name}: what would happen, before anything is spent.")
+    st.caption(plain(f"{draft.name}: what would happen, before anything is spent."))
     path = current.place(draft)
     try:
+        if unfetched(draft):
+            return
         with st.spinner("Reading the data"):
             files = stamp(draft.text, path.name, path.parent)
             planning = _planning(
@@ -66,68 +72,55 @@ def page() -> None:
 def _figures(planning: Planning) -> None:
     plan = planning.plan
     estimate, schedule, targets = plan.estimate, plan.schedule, plan.targets
-    tiles = st.columns([3, 3, 2, 3, 2])
+    tiles: list[tuple[str, str, str, str | None]] = []
     if targets:
-        tiles[0].metric(
-            "Trained parameters",
-            f"{targets.trainable_parameters:,}",
-            f"{targets.share:.2%} of all, exact",
-            delta_color="off",
-            delta_arrow="off",
-            help=term("adapter"),
-        )
+        below = f"{targets.share:.2%} of all, exact"
+        learnt = f"{targets.trainable_parameters:,}"
+        tiles.append(("Trained parameters", learnt, below, term("parameters")))
     if plan.tokens:
-        tiles[1].metric(
-            "Tokens an epoch",
-            f"{plan.tokens.total:,}",
-            f"{plan.tokens.trained:,} trained, {plan.tokens.how}",
-            delta_color="off",
-            delta_arrow="off",
-            help=term("token"),
-        )
+        below = f"{plan.tokens.trained:,} trained, {plan.tokens.how}"
+        tiles.append(("Tokens an epoch", f"{plan.tokens.total:,}", below, EPOCH))
     if schedule:
         rows = plan.parts["train"].rows if "train" in plan.parts else 0
-        tiles[2].metric(
-            "Steps",
-            f"{schedule.steps:,}",
-            f"{rows:,} examples",
-            delta_color="off",
-            delta_arrow="off",
-            help=term("step"),
-        )
+        tiles.append(("Steps", f"{schedule.steps:,}", f"{rows:,} examples", term("step")))
     if estimate:
         low, high = estimate.total_seconds
-        tiles[3].metric(
-            "Time at most (estimated)",
-            duration(high),
-            f"at least {duration(low)}",
-            delta_color="off",
-            delta_arrow="off",
-        )
-        with tiles[4]:
-            price = st.number_input(
-                "Price of an hour", min_value=0.0, value=0.0, step=0.5, key="price",
-                persist_state="session", help="What this machine costs an hour, in your currency.",
-            )  # fmt: skip
-            if price:
-                low, high = cost(estimate.total_seconds, price)
-                st.caption(f"about {low:,.2f} to {high:,.2f} for the run")
+        tiles.append(("Time at most", duration(high), f"at least {duration(low)}", ESTIMATED))
+    # on a narrow screen several stand below one another
+    with st.container(horizontal=True):
+        for label, value, below, help in tiles:
+            st.metric(
+                label, value, below, delta_color="off", delta_arrow="off", help=help, width=TILE
+            )
+        if estimate:
+            _price(estimate.total_seconds)
+
+
+def _price(seconds: tuple[float, float]) -> None:
+    with st.container(width=TILE):
+        price = st.number_input(
+            "Price of an hour", min_value=0.0, value=0.0, step=0.5, key="price",
+            persist_state="session", help="What this machine costs an hour, in your currency.",
+        )  # fmt: skip
+        if price:
+            low, high = cost(seconds, price)
+            st.caption(f"about {low:,.2f} to {high:,.2f} for the run")
 
 
 def _memory(planning: Planning) -> None:
     estimate = planning.plan.estimate
-    st.subheader("Memory")
+    st.header("Memory")
     if estimate is None:
         st.text("Not estimated: the data have no training rows, or the device is not known.")
         return
     fits = "It fits." if estimate.fits else "It does not fit."
-    said = f"About {size(estimate.memory.total)} of {size(estimate.device_bytes)} (estimated)."
+    room = f"of {size(estimate.device_bytes)} of {estimate.device}"
+    said = f"About {size(estimate.memory.total)} {room} (estimated)."
     _note("pass" if estimate.fits else "error", f"{fits} {said}")
     parts = [(words, held / GIB) for words, held in planning.memory]
     alt = f"{fits} {said} " + "; ".join(f"{words} {held:.2f} GiB" for words, held in parts)
-    charts.stacked(parts, alt, "GiB", estimate.device_bytes / GIB, estimate.device)
-    with st.expander("The same as a table"):
-        st.table([{"what": words, "GiB": f"{held:.2f}"} for words, held in parts])
+    there = f"{size(estimate.device_bytes)} there"
+    charts.whole(parts, alt, "GiB", estimate.device_bytes / GIB, there)
     if not planning.smaller:
         return
     title = "What would make it fit" if not estimate.fits else "What would need less"
@@ -141,21 +134,29 @@ def _memory(planning: Planning) -> None:
 
 
 def _steps(planning: Planning) -> None:
-    st.subheader("Steps")
-    st.mermaid_chart(diagram(planning))
-    for step in planning.plan.steps:
-        st.text(f"{step.title}: {planning.reasons.get(step.name, '')}")
+    st.header("Steps")
+    picture, listed = st.columns([2, 3], gap="medium")
+    with picture:
+        st.mermaid_chart(diagram(planning), width="content", alt=order(planning))
+    with listed, st.container(gap="xsmall"):
+        for step in planning.plan.steps:
+            state, _, reason = planning.reasons.get(step.name, "").partition(": ")
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                badge("cached" if state == "cached" else "waiting")
+                st.text(step.title[:1].upper() + step.title[1:])
+            if reason:
+                st.caption(plain(reason))
 
 
 def _notes(planning: Planning) -> None:
     """Notes, warnings and what the quick checks of the data found."""
-    st.subheader("Worth knowing")
+    st.header("Worth knowing")
     notable = [found for found in planning.findings if found.state in ("warn", "error")]
     for problem in planning.problems:
         state = {"error": "error", "warning": "warn", "info": "info"}[problem.severity]
         _note(state, "\n".join(filter(None, (problem.message, problem.hint))))
     for found in notable:
-        _note(found.state, f"{found.check}: {found.message}")
+        _note(found.state, f"{found.check.replace('_', ' ')}: {found.message}")
     if not notable and not planning.problems:
         st.text("Nothing speaks against this run.")
     if any(found.state == "not_run" for found in planning.findings):
@@ -174,7 +175,7 @@ def _since(planning: Planning) -> None:
     if found is None:
         return
     last, differing = found
-    st.subheader("Since the last run")
+    st.header("Since the last run")
     if not differing:
         st.text(f"Nothing differs from {last}: recipe, data and versions are the same.")
         return

@@ -178,7 +178,7 @@ def _test(of: Subject, said: Talk, arms: tuple[Arm, ...], asking: Asking) -> Non
     try:
         found = sample(of, said.tested)
     except RecipeError as error:
-        st.toast(f"No test question can be read: {error.message}")
+        st.toast(plain(f"No test question can be read: {error.message}"))
         return
     said.tested += 1
     style = asking.style if found.system is None else asking.with_system(found.system)

@@ -24,6 +24,7 @@ from ui import current
 from ui.editor import edited, editor
 from ui.form import form
 from ui.parts import badge, command, empty, failure
+from ui.text import plain, toast
 
 HEIGHT = 560  # pixels of editor and form
 BUFFER = "buffer"  # in the session: id of the draft and its buffer
@@ -57,9 +58,10 @@ def page() -> None:
     with left:
         buffer = editor(buffer, problems, height=HEIGHT, language=language)
         draft = _keep(draft, buffer)
+        st.caption("Tab indents the text. Escape and then Tab leaves it.")
     with right, st.container(height=HEIGHT, border=True):
         _form(draft, language, problems)
-    _problems(problems, found, language)
+    _problems(problems, found, language, Path(draft.name).name)
     _difference(draft)
     name = draft.name
     command(["recipe", "validate", name], ["recipe", "check", name], ["recipe", "plan", name])
@@ -87,7 +89,7 @@ def _open() -> None:
             else:
                 current.set_draft(loose[chosen])
         except (RecipeError, OSError) as error:
-            st.toast(f"{chosen} cannot be read: {error}")
+            toast(f"{chosen} cannot be read: {error}")
 
     draft = current.draft()
     if draft is not None and st.session_state.get("file") != draft.path:
@@ -99,7 +101,7 @@ def _open() -> None:
         key="file",
         placeholder=f"{len(files)} in this folder" if files else "none in this folder yet",
         on_change=opened,
-        help=f"Recipes are looked for in {current.folder()} and the folders in it.",
+        help=plain(f"Recipes are looked for in {current.folder()} and the folders in it."),
     )
 
 
@@ -138,16 +140,16 @@ def _save(draft: Draft, name: str | None = None, over: bool = False) -> None:
     try:
         path = Path(name) if name is not None else None
         current.set_draft(drafts.save(current.folder(), current.draft() or draft, path, over))
-        st.toast("saved", icon=":material/save:")
+        toast("saved", icon=":material/save:")
     except RecipeError as error:
-        st.toast(f"{error.message}: {error.hint}", icon=":material/error:")
+        toast(f"{error.message}: {error.hint}", icon=":material/error:")
 
 
 def _revert(draft: Draft) -> None:
     try:
         text = text_of(current.folder() / draft.name)
     except (RecipeError, OSError) as error:
-        st.toast(f"{draft.name} cannot be read: {error}")
+        toast(f"{draft.name} cannot be read: {error}")
         return
     drafts.discard(current.folder(), draft)
     current.set_draft(drafts.begin(current.folder(), text, Path(draft.name)))
@@ -199,7 +201,7 @@ def _edit(patch: Sequence[Change]) -> None:
     try:
         buffer = changed(buffer, patch)
     except (EditError, InvalidRecipe) as error:
-        st.toast(f"This waits: {error}", icon=":material/error:")
+        toast(f"This waits: {error}", icon=":material/error:")
     _keep(draft, buffer)
 
 
@@ -222,7 +224,7 @@ def _convert(draft: Draft) -> None:
     try:
         values = parse(draft.text, draft.name).values
     except InvalidRecipe as error:
-        st.toast(str(error))
+        toast(str(error))
         return
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
     current.set_draft(drafts.begin(current.folder(), text))
@@ -239,9 +241,8 @@ def _judge(draft: Draft) -> tuple[Read | None, Sequence[Problem]]:
     return found, found.problems
 
 
-def _problems(problems: Sequence[Problem], found: Read | None, language: str) -> None:
-    name = found.source.name if found else "the text"
-    st.subheader(count_line(problems, name))
+def _problems(problems: Sequence[Problem], found: Read | None, language: str, name: str) -> None:
+    st.header(plain(count_line(problems, name)))
     if not errors(problems):
         st.page_link("ui/plan.py", label="What will it cost? See the plan", icon=":material/map:")
     for index, problem in enumerate(problems):

@@ -72,6 +72,11 @@ def page() -> None:
 
 
 def _shown(run: RunFolder, entry: Entry, report: dict[str, Any]) -> None:
+    if entry.status in ("lost", "damaged"):
+        # the report is older than that
+        with st.container(border=True):
+            badge(entry.status)
+            st.text(visible(standing(run).reason or entry.reason or ""))
     verdict(report)
     _links(run, entry, report)
     for problem in report["problems"]:
@@ -136,7 +141,7 @@ def _links(run: RunFolder, entry: Entry, report: dict[str, Any]) -> None:
 
 def _newest(found: list[Entry]) -> None:
     """What to choose from, where the address names no run."""
-    st.subheader("The newest")
+    st.header("The newest")
     for entry in found:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             badge(entry.status)

@@ -14,6 +14,7 @@ from runner.app.results import Answer, Answers, Order, Outcome, Question, turns
 from runner.app.word_changes import Run, word_changes
 from runner.report.words import NONE, label, plural, visible
 from ui.parts import STATES, badge, failure
+from ui.text import plain
 from ui.words import term
 
 PAGE = 8
@@ -85,7 +86,12 @@ def _filters(found: Answers) -> Question:
     )
     if len(found.suites) > 1:
         suite = st.segmented_control(
-            "Suite", list(found.suites), default=suite, required=True, key="answers-suite"
+            "Suite",
+            list(found.suites),
+            default=suite,
+            required=True,
+            key="answers-suite",
+            format_func=plain,
         )
     metrics = found.suites[suite]
     metric = two.selectbox(

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from runner.app.results import curve
-from runner.report.words import NONE, duration, size, visible
+from runner.report.words import NONE, duration, plural, size, visible
 from ui.parts import badge, plain
 from ui.run_charts import losses
 
@@ -73,7 +73,9 @@ def data(report: Json) -> None:
             width="content",
         )
     for name, file in files.items():
-        st.text(visible(f"{name}: {file['rows']:,} rows, sha256 {file['sha256'][:16]}…"))
+        # locks of earlier versions have no rows
+        rows = f"{plural(file['rows'], 'row')}, " if file.get("rows") is not None else ""
+        st.text(visible(f"{name}: {rows}sha256 {file['sha256'][:16]}…"))
     _checks(report["checks"])
 
 
@@ -81,7 +83,7 @@ def effort(report: Json) -> None:
     """Time by steps, and memory."""
     done = [step for step in report["steps"] if step["seconds"] is not None]
     plan = report["plan"] or {}
-    st.subheader("Time and memory")
+    st.header("Time and memory")
     if done:
         st.table(
             [

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from runner.app.results import unmeasured
-from runner.report.verdict import primary
+from runner.report.verdict import OUTCOMES, primary
 from runner.report.words import (
     DIRECTIONS,
     MINUS,
@@ -33,7 +33,7 @@ def verdict(report: Json) -> None:
     """One sentence, what it rests on, and the figures that it speaks of."""
     said = report["verdict"]
     with st.container(border=True, gap="xsmall"):
-        badge(said["outcome"], said["label"])
+        badge(said["outcome"], OUTCOMES[said["outcome"]])
         # in markdown an address in a reason would be a link
         st.html(f'<p role="heading" aria-level="2" style="{HEADLINE}">'
                 f"{escape(visible(said['headline']))}</p>")  # fmt: skip
@@ -48,13 +48,13 @@ def verdict(report: Json) -> None:
     clear = how in ("better", "worse")
     one, two, three = st.columns([6, 4, 4])
     one.metric(
-        f"{label(metric['name'])}: base → tuned",
+        f"{plain(label(metric['name']))}: base → tuned",
         " → ".join(write.value(metric[arm]["value"]) for arm in ("base", "tuned")),
         # a plain minus: by it the arrow is drawn
         f"{change}: {DIRECTIONS[how]}".replace(MINUS, "-", 1),
         delta_color={"lower": "inverse", "higher": "normal"}[metric["better"]] if clear else "off",
         delta_arrow="auto" if clear else "off",
-        help=f"{metric['description']} Below it the difference. {term('interval')}",
+        help=f"{plain(metric['description'])} Below it the difference. {term('interval')}",
         border=True,
         height="stretch",
     )
@@ -78,7 +78,7 @@ def verdict(report: Json) -> None:
 
 
 def gates(report: Json) -> None:
-    st.subheader("Gates", help=term("gate"))
+    st.header("Gates", help=term("gate"))
     if not report["gates"]:
         st.text(
             "None were judged." if report["suites"] else "None were judged: nothing was compared."
@@ -100,7 +100,7 @@ def suites(report: Json) -> None:
     """Base against tuned in every suite, as a chart and as a table."""
     level = f"{report['method']['confidence']:.0%}"
     for suite in report["suites"]:
-        st.subheader(
+        st.header(
             f"Base against tuned: {plain(suite['name'])}",
             help=f"Each line is the {level} interval. {term('interval')}",
         )

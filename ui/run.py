@@ -98,7 +98,7 @@ def _list(was_going: bool) -> None:
     going = any(now.going_on for _, now in stands) or any(lives for _, lives in begun)
     if going != was_going or shown_next() is not None:
         st.rerun()
-    st.subheader("Runs that have not ended")
+    st.header("Runs that have not ended")
     if not stands and not begun:
         st.text("No run goes on, and none waits.")
     for number, (known, lives) in enumerate(begun):

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from runner.app.curves import Curve, Span
+from ui.charts import legible
 
 LARGE, SMALL = 300, 190  # pixels high
 TRAINING, VALIDATION = "training", "held-out (validation)"
@@ -87,7 +88,8 @@ def _chart(
         for name in ("step", "mean", "low", "high")
     }
     table = pa.table(numbers | {"kind": pa.array([kind for kind, _ in all_spans], pa.string())})
-    st.vega_lite_chart(table, {"layer": list(layers)}, height=height, width="stretch", alt=alt)
+    spec = {"layer": list(layers), "config": legible()}
+    st.vega_lite_chart(table, spec, height=height, width="stretch", alt=alt)
 
 
 def _told(name: str, curve: Curve) -> str:

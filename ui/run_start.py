@@ -16,6 +16,7 @@ from runner.report.words import NONE, plural, size
 from ui import current
 from ui.fetching import unfetched
 from ui.parts import badge, command, empty, failure
+from ui.text import plain, toast
 from ui.words import term
 
 KEPT_SECONDS = 60  # free memory and disk change
@@ -172,7 +173,7 @@ def _warnings(seen: Outlook) -> None:
 
 
 def _button(draft: Draft, state: drafts.State, reason: str | None, busy: str | None) -> None:
-    label = "Start" if state == "saved" else f"Save as {Path(draft.name).name} and start"
+    label = "Start" if state == "saved" else f"Save as {plain(Path(draft.name).name)} and start"
     st.button(
         label if state == "saved" or draft.path is None else "Save and start",
         type="primary",
@@ -200,7 +201,7 @@ def _start() -> None:
         trial, offline = st.session_state.get(TRIAL), st.session_state.get(OFFLINE, False)
         begin(words_of_start(draft.name, trial, offline))
     except RecipeError as error:
-        st.toast(f"{error.message}. {error.hint or ''}", icon=":material/error:")
+        toast(f"{error.message}. {error.hint or ''}", icon=":material/error:")
 
 
 def begin(words: tuple[str, ...]) -> Launch:

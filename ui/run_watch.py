@@ -18,6 +18,7 @@ from ui import current
 from ui.parts import badge, command, plain
 from ui.run_charts import line, losses
 from ui.run_start import begin, shown_next
+from ui.text import toast
 from ui.words import term
 
 EVERY_SECONDS = 2
@@ -199,11 +200,11 @@ def _stop(run: RunFolder) -> None:
     try:
         stop(run)
     except RecipeError as error:
-        st.toast(error.message)
+        toast(error.message)
 
 
 def _resume(run: RunFolder) -> None:
     try:
         begin(words_of_resume(run.id))
     except RecipeError as error:
-        st.toast(error.message)
+        toast(error.message)

@@ -14,6 +14,7 @@ from runner.report.words import NONE, plural, visible
 from runner.runs.compare import Row, compared, written
 from runner.runs.store import RunFolder
 from ui import charts, current
+from ui.text import plain
 
 SECTIONS = {
     "results": "Results",
@@ -45,7 +46,7 @@ def comparison(entries: Sequence[Entry]) -> None:
 
 
 def _losses(entries: Sequence[Entry]) -> None:
-    st.subheader("Loss")
+    st.header("Loss")
     kind = st.segmented_control(
         "Of", list(KINDS), default=next(iter(KINDS)), required=True, key="curves-kind",
         label_visibility="collapsed",
@@ -63,20 +64,20 @@ def _losses(entries: Sequence[Entry]) -> None:
         charts.lines(points, f"Loss by step, {kind}. {' '.join(told)}", "Step", "Loss", HEIGHT)
     means = {run: curve.every for run, curve in found.items() if curve.every > 1}
     for run, every in means.items():
-        st.caption(f"{run}: each point is the mean of {every:,} steps.")
+        st.caption(f"{plain(run)}: each point is the mean of {every:,} steps.")
     for run in ids:
         if run not in points:
             st.text(f"{run} has no {kind} loss.")
 
 
 def _differences(entries: Sequence[Entry]) -> None:
-    st.subheader("What differs")
+    st.header("What differs")
     only = st.toggle("Show differences only", value=True, key="compare-only")
     found = compared([RunFolder(current.runs() / entry.id) for entry in entries])
     for section, rows in found.items():
         differing = [row for row in rows if row.differs]
         shown = differing if only else rows
-        st.markdown(f"**{SECTIONS[section]}**")
+        st.subheader(SECTIONS[section])
         if not rows:
             st.text("None of these runs has any.")
         elif not shown:

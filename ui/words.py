@@ -5,6 +5,7 @@ from __future__ import annotations
 TERMS: dict[str, str] = {
     "recipe": "A file that says what to train, on what, how, and how the result is judged.",
     "base": "The ready-made language model that the training starts from.",
+    "parameters": "The numbers a model consists of. Those of the adapter are trained.",
     "adapter": "The small set of new weights that training adds to the base.",
     "lora": "Trains a thin layer beside the model's own weights instead of all of them.",
     "rank": "How much an adapter can learn: its width. More needs more memory and more data.",

@@ -18,7 +18,7 @@ READING = ("select", "with", "from", "values", "table")
 
 def paths_stay_inside(recipe: Recipe, facts: Facts) -> Found:
     for path, _, source in recipe.data.sources():
-        if isinstance(source, HubSource):
+        if isinstance(source, HubSource) or stays_inside(source.path, facts.allowed):
             continue
         file = PurePosixPath(source.path)
         if ".." in file.parts:
@@ -27,12 +27,21 @@ def paths_stay_inside(recipe: Recipe, facts: Facts) -> Found:
                 f"'{source.path}' leaves the recipe's folder",
                 "put the file beside the recipe, or give its absolute path and --allow its folder",
             )
-        elif file.is_absolute() and not any(file.is_relative_to(top) for top in facts.allowed):
+        else:
             yield Problem(
                 (*path, "path"),
                 f"'{source.path}' lies outside the recipe's folder",
                 f"allow it on the command line: --allow {file.parent}",
             )
+
+
+def stays_inside(path: str, allowed: tuple[str, ...]) -> bool:
+    """Whether a path lies in the recipe's folder, or in one that is allowed. Links are followed by
+    who opens it."""
+    file = PurePosixPath(path)
+    if ".." in file.parts:
+        return False
+    return not file.is_absolute() or any(file.is_relative_to(top) for top in allowed)
 
 
 def source_not_on_both_sides(recipe: Recipe, facts: Facts) -> Found:

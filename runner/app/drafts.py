@@ -73,11 +73,16 @@ def load(folder: Path, draft_id: str) -> Draft:
     """Raises RecipeError where there is no such draft."""
     if not ID.fullmatch(draft_id) or not _place(folder, draft_id).is_file():
         raise RecipeError("this draft is no longer there", "open the recipe's file again")
-    values = read_json(_place(folder, draft_id))
     try:
-        return Draft(**values)
+        draft = Draft(**read_json(_place(folder, draft_id)))
     except TypeError:
-        raise RecipeError("this draft is damaged", "open the recipe's file again") from None
+        draft = None
+    # the folder may come from anybody: a draft of it is written to no other place
+    if draft is None or draft.id != draft_id or not _holds_texts(draft):
+        raise RecipeError("this draft is damaged", "open the recipe's file again")
+    if draft.path is not None:
+        inside(folder, Path(draft.path))
+    return draft
 
 
 def drafts(folder: Path) -> Iterator[Draft]:
@@ -145,6 +150,11 @@ def inside(folder: Path, path: Path) -> Path:
 
 def _place(folder: Path, draft_id: str) -> Path:
     return folder / DRAFTS / f"{draft_id}{SUFFIX}"
+
+
+def _holds_texts(draft: Draft) -> bool:
+    texts = (draft.text, draft.changed, draft.path or "", draft.base or "")
+    return all(isinstance(text, str) for text in texts)
 
 
 def _hash(text: str) -> str:

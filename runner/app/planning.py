@@ -113,7 +113,7 @@ def cost(seconds: tuple[float, float], price: float) -> tuple[float, float]:
 
 def diagram(planning: Planning) -> str:
     """The steps as a Mermaid flow chart; cached ones say so."""
-    lines = ["flowchart LR"]
+    lines = ["flowchart TB"]
     for step in planning.plan.steps:
         cached = planning.reasons.get(step.name, "").startswith("cached")
         said = f"{_safe(step.title)}<br/>{'cached' if cached else 'runs'}"
@@ -121,6 +121,17 @@ def diagram(planning: Planning) -> str:
         lines.append(f"  {_id(step.name)}{shape}")
         lines += [f"  {_id(need)} --> {_id(step.name)}" for need in step.needs]
     return "\n".join(lines)
+
+
+def order(planning: Planning) -> str:
+    """The flow chart in words."""
+    titles = {step.name: step.title for step in planning.plan.steps}
+    told = (
+        step.title + (f", after {' and '.join(map(titles.__getitem__, step.needs))}" if step.needs
+                      else "")
+        for step in planning.plan.steps
+    )  # fmt: skip
+    return f"The steps in their order: {'; '.join(told)}."
 
 
 def _id(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from dsl.errors import InvalidRecipe
@@ -13,6 +14,7 @@ from runner.reasons import reasons
 from runner.show import plan_lines, problem_lines
 
 SUFFIXES = (".json", ".yaml", ".yml")
+KEYS = ("model", "data")  # of a recipe, at its top
 
 
 def recipes(folder: Path) -> list[Path]:
@@ -48,7 +50,12 @@ def _is_recipe(path: Path) -> bool:
     try:
         if path.stat().st_size > MAX_BYTES:  # a data file may be of any size
             return False
-        values = parse(text_of(path), path.name).values
+        text = text_of(path)
     except (InvalidRecipe, OSError):
         return False
-    return "model" in values and "data" in values
+    try:
+        values = parse(text, path.name).values
+    except InvalidRecipe:
+        # a recipe with a slip in its text has to be found to be mended
+        return all(re.search(rf"""(^|["']){key}["']?\s*:""", text, re.M) for key in KEYS)
+    return all(key in values for key in KEYS)

@@ -9,38 +9,36 @@ import sys
 from pathlib import Path
 
 from dsl.errors import RunError
-from runner.app import theme
 
+PAGE = Path(__file__).resolve().parents[2] / "app.py"
 RUNS = "RECIPE_RUNS"  # the variable by which the server's pages learn the folder of the runs
-# the names by which a browser may call it: another site's name, pointed here, is refused
-HOSTS = ("127.0.0.1", "localhost")
-SETTINGS = {
+SETTINGS: dict[str, str | int | bool] = {
     "server.address": "127.0.0.1",
-    "server.enableXsrfProtection": "true",
-    "server.enableStaticServing": "false",
+    "server.enableXsrfProtection": True,
+    "server.enableCORS": True,
+    "server.enableAgentApi": False,
+    "server.enableStaticServing": False,
     "server.fileWatcherType": "none",
-    "server.maxUploadSize": "200",
-    "server.showEmailPrompt": "false",
-    "browser.gatherUsageStats": "false",
+    "server.maxUploadSize": 200,
+    "server.showEmailPrompt": False,
+    "browser.gatherUsageStats": False,
     "client.toolbarMode": "viewer",
     "client.showErrorDetails": "none",
-    "client.showErrorLinks": "false",
+    "client.showErrorLinks": False,
 }
 
 
 def serve(port: int, runs: Path) -> int:
     """Serves the app on 127.0.0.1 until it is stopped. Returns the exit status of the server.
 
-    Without a display no browser is opened: that is Streamlit's own rule. Raises RunError.
+    Without a display no browser is opened. Raises RunError.
     """
-    page = Path(__file__).resolve().parents[2] / "app.py"
-    if not page.is_file():
-        raise RunError(f"{page} is missing", "install the package again")
-    command = [sys.executable, "-m", "streamlit", "run", str(page), f"--server.port={port}"]
-    command += [f"--{name}={value}" for name, value in SETTINGS.items()]
-    command += [f"--server.allowedHosts={host}" for host in HOSTS]
-    command += theme.options()
-    server = subprocess.Popen(command, env=os.environ | {RUNS: str(runs.absolute())})
+    if not PAGE.is_file():
+        raise RunError(f"{PAGE} is missing", "install the package again")
+    # -P and the folder: nothing that lies in the user's folder may stand in for the app's own
+    command = [sys.executable, "-P", "-m", "runner.app.site", str(port), str(Path.cwd())]
+    environment = os.environ | {RUNS: str(runs.absolute())}
+    server = subprocess.Popen(command, cwd=PAGE.parent, env=environment)
     signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     try:
         return server.wait()

@@ -4,6 +4,7 @@ since a column without a part is one of them."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from dsl.rows import FORMATS, ROLES, Format
 from dsl.rules.objective import OTHER_OBJECTIVES
 from dsl.source import parse
 from dsl.sources import Columns, DatabaseSource, FileSource, HubSource
-from runner.data import files
+from runner.data import files, hub
 from runner.data.files import File
 from runner.data.formats import Detected, Misfit, detect
 from runner.data.formats.detect import lacking, roles_of
@@ -25,7 +26,12 @@ from runner.data.peek import Head, head
 PARTS = ("train", "validation", "test", "mix")
 NAMES = {"train": "training", "validation": "validation", "test": "test", "mix": "general data"}
 EXAMPLE_CHARACTERS = 80
+HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")  # as the schema
 AUTO = "auto"
+
+
+class NotFetched(DataError):
+    """A dataset of a hub that is not on this machine. Nothing is fetched unless it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +106,10 @@ def alone(path: str, query: str | None = None, given: Mapping[str, str] | None =
 
 
 def opened(source: Named, base: Path) -> list[File]:
-    """Its files. Raises DataError; RecipeError for what the app does not read."""
+    """Its files. Raises NotFetched, DataError; RecipeError for what the app does not read."""
     made = _source(source)
     if isinstance(made, HubSource):
-        raise RecipeError(
-            f"{made.name} is a data set of a hub", "'recipe check' fetches it; the app fetches none"
-        )
+        return [files.sniff(_kept(made), made.name)]
     path = PurePosixPath(made.path)
     if not made.path or path.is_absolute() or ".." in path.parts:
         raise RecipeError(
@@ -113,6 +117,26 @@ def opened(source: Named, base: Path) -> list[File]:
             "put the file beside the recipe; the app reads nothing from elsewhere",
         )
     return files.open_source(made, base)
+
+
+def unfetched(text: str, name: str) -> list[Named]:
+    """Sources of a hub that are not on this machine. Raises InvalidRecipe."""
+    found = []
+    for source in named(text, name):
+        made = _source(source)
+        if isinstance(made, HubSource) and hub.kept(*_asked(made)) is None:
+            found.append(source)
+    return found
+
+
+def fetch(source: Named) -> None:
+    """Fetches a dataset of a hub, as 'recipe check' does. Raises DataError."""
+    made, token = _source(source), source.values.get("token")
+    if isinstance(made, HubSource):
+        # the text may have errors, and a folder of this machine would stand for a dataset
+        if not HUB_NAME.fullmatch(made.dataset):
+            raise DataError(f"'{made.dataset}' is no name of a dataset", "organisation/name is")
+        hub.fetch(*_asked(made), token.get("env") if isinstance(token, Mapping) else None)
 
 
 def look(source: Named, file: File) -> Look:
@@ -211,12 +235,28 @@ def _source(source: Named) -> FileSource | HubSource | DatabaseSource:
     head = (source.format, columns)
     match values.get("type", "file"):
         case "hub":
-            return HubSource("hub", *head, str(values.get("dataset")), None, "", None, None)
+            config, split, revision = map(values.get, ("config", "split", "revision"))
+            dataset, split = str(values.get("dataset")), str(split or "train")
+            return HubSource("hub", *head, dataset, config, split, revision, None)
         case "database":
             path, query = str(values.get("path") or ""), str(values.get("query") or "")
             return DatabaseSource("database", *head, path, query)
         case _:
             return FileSource("file", *head, str(values.get("path") or ""))
+
+
+def _kept(source: HubSource) -> Path:
+    path = hub.kept(*_asked(source))
+    if path is None:
+        raise NotFetched(
+            f"{source.name} is a dataset of a hub and not on this machine yet",
+            "its rows are seen here once they were fetched",
+        )
+    return path
+
+
+def _asked(source: HubSource) -> tuple[str, str | None, str, str | None]:
+    return source.dataset, source.config, source.split, source.revision
 
 
 def _columns(first: Head, roles: Mapping[str, str], given: Mapping[str, str]) -> list[Column]:

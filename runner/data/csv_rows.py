@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Iterator
 from io import TextIOWrapper
 from typing import IO
@@ -16,12 +15,14 @@ from runner.data.lines import MARK
 
 BLOCK_BYTES = 1 << 18
 HEADER_CHARACTERS = 1 << 20
+# of a field and of a line, which are held in memory several times
+MOST_CHARACTERS = 1 << 27
 
 
 def csv_blocks(file: File) -> Iterator[bytes]:
     """Blocks of marked lines, one a record behind the header. Raises DataError."""
     with opened(file) as stream, _text(stream) as text:
-        reader = _reader(text)
+        reader = _reader(text, file.name)
         header = _header(reader, file.name)
         lines: list[bytes] = []
         size = 0
@@ -37,7 +38,7 @@ def csv_blocks(file: File) -> Iterator[bytes]:
 def csv_columns(file: File) -> tuple[str, ...]:
     """The header. Raises DataError."""
     with opened(file) as stream, _text(stream) as text:
-        return tuple(_header(_reader(text), file.name))
+        return tuple(_header(_reader(text, file.name), file.name))
 
 
 def _lines(reader: Iterator[list[str]], header: list[str]) -> Iterator[bytes]:
@@ -63,21 +64,27 @@ def _text(stream: IO[bytes]) -> TextIOWrapper:
     return TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
 
 
-def _reader(text: TextIOWrapper) -> Iterator[list[str]]:
+def _reader(text: TextIOWrapper, name: str) -> Iterator[list[str]]:
     """Delimiter: comma, tab or semicolon, whichever the first line has most of."""
     # the module's limit of 128 KiB a field is global and would refuse long texts
-    csv.field_size_limit(sys.maxsize)
+    csv.field_size_limit(MOST_CHARACTERS)
     first = text.readline(HEADER_CHARACTERS)
     delimiter = max(",", "\t", ";", key=first.count)
-    return csv.reader(_again(first, text), delimiter=delimiter, strict=True)
+    return csv.reader(_again(first, text, name), delimiter=delimiter, strict=True)
 
 
-def _again(first: str, text: TextIOWrapper) -> Iterator[str]:
+def _again(first: str, text: TextIOWrapper, name: str) -> Iterator[str]:
     """The lines from the start: an archive cannot be read twice."""
     if not first.endswith(("\n", "\r")):
-        first += text.readline()
-    yield first
-    yield from text
+        first += text.readline(MOST_CHARACTERS)
+    line = first
+    while line:
+        if len(line) >= MOST_CHARACTERS:
+            raise DataError(
+                f"{name}: a line of more than {MOST_CHARACTERS:,} characters", "split the file"
+            )
+        yield line
+        line = text.readline(MOST_CHARACTERS)
 
 
 def _header(reader: Iterator[list[str]], name: str) -> list[str]:

@@ -19,7 +19,7 @@ from runner.data.databases import database_blocks
 from runner.data.json_rows import in_words, json_blocks
 from runner.data.kinds import File, opened, sniff, unreadable
 from runner.data.lines import Stream, insert, lines, scanning, spooled
-from runner.data.paths import expand
+from runner.data.paths import expand, held
 from runner.data.tabular import table_blocks, table_columns
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ Record = tuple[int, dict[str, Any] | None, str | None]
 # of text; below, lines are an ordinary table, and neither numpy nor pyarrow is imported
 SMALL_BYTES = 1 << 24
 BLOCK_BYTES = 1 << 20
+# what a file may become as lines: texts shrink to a tenth, the same row again and again to a 100th
+UNPACKED_BYTES = 1 << 32
+UNPACKED_TIMES = 200
 
 
 def _jsonl_blocks(file: File) -> Iterator[bytes]:
@@ -69,7 +72,8 @@ def open_source(source: Source, base: Path) -> list[File]:
         path, _ = fetch(source.dataset, source.config, source.split, source.revision, token)
         return [sniff(path, source.name)]
     if isinstance(source, DatabaseSource):
-        return [sniff(base / source.path, source.name, source.query)]
+        path = held(base / source.path, source.name, base)
+        return [sniff(path, source.name, source.query)]
     return [sniff(path, name) for path, name in expand(source.path, base)]
 
 
@@ -116,7 +120,8 @@ def relate(connection: DuckDBPyConnection, table: str, file: File) -> Stream | N
         head.append(block)
         size += len(block)
         if size > SMALL_BYTES:
-            copy = spooled(chain(head, blocks), file.name)
+            most = max(UNPACKED_BYTES, UNPACKED_TIMES * _bytes(file))
+            copy = spooled(chain(head, blocks), file.name, most)
             return _register(connection, table, Stream(copy, file.name, _marked(file)))
     insert(connection, table, head, _marked(file))
     return None

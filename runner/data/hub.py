@@ -32,8 +32,7 @@ def fetch(
     commit that a branch had when it was last seen. No code of a dataset is run.
     """
     token = _token(token_env)
-    wanted = json.dumps([dataset, config, split, revision])
-    folder = cache.root() / "datasets" / hashlib.sha256(wanted.encode()).hexdigest()[:32]
+    folder = _folder(dataset, config, split, revision)
     local = Path(dataset).is_dir()
     commit = _hash(Path(dataset)) if local else _commit(dataset, revision, token, folder)
     path = folder / f"{commit}.parquet"
@@ -54,6 +53,19 @@ def fetch(
             "make room, or set RECIPE_CACHE to a folder of another disk",
         ) from error
     return path, commit
+
+
+def kept(dataset: str, config: str | None, split: str, revision: str | None) -> Path | None:
+    """The rows as they were last fetched, None where they never were. Asks nobody."""
+    folder = _folder(dataset, config, split, revision)
+    latest = folder / LATEST
+    path = folder / f"{latest.read_text('utf-8') if latest.is_file() else ''}.parquet"
+    return path if path.is_file() else None
+
+
+def _folder(dataset: str, config: str | None, split: str, revision: str | None) -> Path:
+    wanted = json.dumps([dataset, config, split, revision])
+    return cache.root() / "datasets" / hashlib.sha256(wanted.encode()).hexdigest()[:32]
 
 
 def _token(variable: str | None) -> str | None:

@@ -106,10 +106,18 @@ def _insert(connection: DuckDBPyConnection, table: str, batch: list[Line]) -> No
     ).fetchall()
 
 
-def spooled(blocks: Iterable[bytes], name: str) -> int:
-    """The descriptor of a file without a name that holds the blocks. Raises DataError."""
+def spooled(blocks: Iterable[bytes], name: str, most: int) -> int:
+    """The descriptor of a file without a name that holds the blocks, of at most so many bytes.
+    Raises DataError."""
+    size = 0
     with tempfile.TemporaryFile(buffering=0) as file:
         for block in blocks:
+            size += len(block)
+            if size > most:
+                raise DataError(
+                    f"{name}: its rows are more than {most >> 30:,} GiB, far more than the file",
+                    "a small file that becomes so large is broken, or made to fill the disk",
+                )
             try:
                 _write(file, block)
             except OSError as error:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from io import TextIOWrapper
 from itertools import chain
 from typing import Any
 
+from runner.data.csv_rows import MOST_CHARACTERS
 from runner.data.kinds import File, opened
 
 
@@ -43,7 +43,7 @@ def _values(file: File) -> Iterator[Any]:
 
 def _records(file: File) -> Iterator[str]:
     """The text of every record behind the header, as the reader of runner.data.csv_rows counts."""
-    csv.field_size_limit(sys.maxsize)
+    csv.field_size_limit(MOST_CHARACTERS)
     taken: list[str] = []
     with opened(file) as stream:
         text = TextIOWrapper(stream, "utf-8-sig", "backslashreplace", newline="")

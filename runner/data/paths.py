@@ -15,6 +15,22 @@ SUFFIXES = (
 
 
 def expand(pattern: str, base: Path) -> list[tuple[Path, str]]:
+    """`named`, without files that links lead out of the folder to: for one DataError is raised."""
+    return [(held(path, name, base), name) for path, name in named(pattern, base)]
+
+
+def held(path: Path, name: str, base: Path) -> Path:
+    """The path of a file. Raises DataError where links lead from a relative name out of the folder
+    `base`; who gives an absolute one has allowed its place."""
+    if Path(name).is_absolute() or path.resolve().is_relative_to(base.resolve()):
+        return path
+    raise DataError(
+        f"{name}: a link out of the folder, to {path.resolve()}",
+        "copy the file into the folder, or give its absolute path and --allow its folder",
+    )
+
+
+def named(pattern: str, base: Path) -> list[tuple[Path, str]]:
     """(path, name) of every file, sorted; names are relative as in the recipe.
 
     Of a folder, and of a pattern that ends in a bare star, the data files alone are taken; hidden

@@ -23,4 +23,5 @@ def start(run: RunFolder, step: str, attempt: int) -> subprocess.Popen[bytes]:
 
 def command(folder: Path, step: str, attempt: int) -> list[str]:
     worker = "runner.engines.worker"
-    return [sys.executable, "-m", worker, str(folder.absolute()), step, str(attempt)]
+    # -P: a module of the user's folder must not stand in for one of ours
+    return [sys.executable, "-P", "-m", worker, str(folder.absolute()), step, str(attempt)]

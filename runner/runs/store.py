@@ -184,9 +184,10 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """tmp, fsync, replace: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # two windows of the app may write at once, from threads of one process
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

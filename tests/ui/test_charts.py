@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ui.charts import (
+    PARTS,
     POINTS,
     bars_spec,
     histogram_spec,
@@ -74,10 +75,23 @@ def test_bars_bear_their_numbers_and_keep_their_order() -> None:
     assert spec["layer"][0]["encoding"]["y"]["sort"] == ["b", "a"]
 
 
-def test_a_whole_shows_what_there_is_room_for() -> None:
-    spec = stacked_spec([("weights", 3.0), ("optimizer", 1.0)], "GB", 8.0, "8 GB there")
-    assert marks(spec) == ["bar", "rule", "text"]
-    assert spec["layer"][0]["encoding"]["x"]["scale"]["domain"][1] > 8
+def test_bars_of_fractions_are_written_as_asked() -> None:
+    spec = bars_spec([("weights", 0.5)], "GiB", "#000", ".2f")
+    assert spec["layer"][1]["encoding"]["text"]["format"] == ".2f"
+    assert "tickMinStep" not in spec["layer"][0]["encoding"]["x"]["axis"]
+
+
+def test_parts_of_a_whole_have_the_colours_of_their_names() -> None:
+    parts = [("weights", 3.0), ("optimizer", 1.0)]
+    stacked = stacked_spec(parts, "GiB", 8.0, "8 GiB there")
+    bar, rule, label = stacked["layer"]
+    assert bar["encoding"]["x"]["scale"]["domain"][1] >= 8
+    assert [value["value"] for value in stacked["data"]["values"]] == [3.0, 1.0]
+    assert rule["encoding"]["x"]["datum"] == 8.0
+    assert label["mark"]["text"] == "8 GiB there"
+    named = bars_spec(parts, "GiB", "#000", ".2f", PARTS)["layer"][0]["encoding"]
+    assert named["color"] == bar["encoding"]["color"]
+    assert len(set(named["color"]["scale"]["range"])) == 2
 
 
 def test_intervals_differ_by_colour_and_shape() -> None:

@@ -110,7 +110,7 @@ def test_a_missing_file_is_told(page: Open, folder: Path) -> None:
 
 def test_a_recipe_that_cannot_be_parsed_leads_to_its_page(page: Open, folder: Path) -> None:
     (folder / "bad.json").write_text('{"data": ')
-    assert "The recipe cannot be read" in [one.value for one in page("bad.json").subheader]
+    assert "The recipe cannot be read" in [one.value for one in page("bad.json").header]
 
 
 def test_rows_that_no_objective_trains_yet_say_which_is_missing(page: Open, folder: Path) -> None:
@@ -123,6 +123,27 @@ def test_rows_that_no_objective_trains_yet_say_which_is_missing(page: Open, fold
 def test_a_file_elsewhere_is_not_read(page: Open, folder: Path) -> None:
     app = page(recipe(folder, b"{}", {"path": "../../etc/passwd"}))
     assert "lies outside of the recipe's folder" in texts(app)
+
+
+def test_rows_of_a_hub_are_seen_once_they_were_fetched(page: Open, folder: Path) -> None:
+    from runner.data import hub
+
+    name = recipe(folder, b"", {"type": "hub", "dataset": "acme/rows"})
+    assert "names rows of a hub: acme/rows" in texts(page(name))
+    assert not (folder / "cache/datasets").exists()  # nobody was asked
+    rows = folder / "rows"
+    rows.mkdir()
+    (rows / "train.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    made, _ = hub.fetch(str(rows), None, "train", None)
+    made.parent.rename(hub._folder("acme/rows", None, "train", None))
+    seen = texts(page(name))
+    assert "names rows of a hub" not in seen and "prompt" in seen
+
+
+def test_why_a_fetch_failed_is_told(page: Open, folder: Path) -> None:
+    app = page(recipe(folder, b"", {"type": "hub", "dataset": str(folder / "legal"), "split": "x"}))
+    app.button(key="fetch").click().run()
+    assert not app.exception and "it could not be fetched" in badges(app)
 
 
 # ---------------------------------------------------------------- new data
@@ -163,7 +184,7 @@ def test_an_upload_is_kept_in_the_folder(page: Open, folder: Path) -> None:
     app.file_uploader(key="data-upload").set_value(("../My rows.jsonl", rows, "text/plain"))
     fine(app.run())
     assert (folder / "data/My rows.jsonl").read_bytes() == rows
-    assert "data/My rows" in app.subheader[0].value
+    assert "data/My rows" in app.header[0].value
     fine(app.run())
     assert len(list((folder / "data").iterdir())) == 1
 
@@ -246,7 +267,7 @@ def test_a_line_is_gone_to_and_shown_in_full(page: Open) -> None:
     app = page(view="Rows")
     fine(app.number_input(key="data-goto").set_value(301).run())
     assert 301 in list(app.dataframe[0].value["line"])
-    assert "Line 301" in [one.value for one in app.subheader]
+    assert "Line 301" in [one.value for one in app.header]
     assert "clause: text to work on (input)" in texts(app)
 
 
@@ -267,7 +288,7 @@ def test_lines_that_cannot_be_used_stand_with_reason_and_number(page: Open, fold
 def test_an_example_is_marked_and_explained(page: Open) -> None:
     app = page(view="As the model sees it")
     assert "is not on this machine yet" in texts(app)
-    legend, text = (one.proto.body for one in app.get("html"))
+    legend, text = [one.proto.body for one in app.get("html")][:2]
     assert "trained: the model learns to write this" in legend and "masked" in legend
     assert text.count("<mark") == 1 and "border-bottom:2px solid" in text
 

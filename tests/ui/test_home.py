@@ -21,7 +21,7 @@ MakeRun = Callable[[str, "str | None", "str | None"], RunFolder]
 
 def shown(app: AppTest) -> str:
     """All that is said on the page, without the escapes of its markdown."""
-    kinds = (app.title, app.subheader, app.text, app.caption, app.markdown)
+    kinds = (app.title, app.header, app.subheader, app.text, app.caption, app.markdown)
     return "\n".join(str(one.value) for kind in kinds for one in kind).replace("\\", "")
 
 
@@ -102,7 +102,7 @@ def test_the_answers_change_the_advice(asked: AppTest) -> None:
     assert asked.table[0].value["value"].tolist() == ["lora", "8", "0.0002", "2"]
     asked.checkbox(key="advisor-cite").check()
     asked.radio(key="advisor-need").set_value("facts").run()
-    titles = [one.value for one in asked.subheader]
+    titles = [one.value for one in (*asked.header, *asked.subheader)]
     assert "Retrieval: look facts up in your documents" in titles
     assert asked.table[0].value["value"].tolist()[1] == "16"
     assert "recipe advise --need facts --rows 800 --cite" in [code.value for code in asked.code][-1]

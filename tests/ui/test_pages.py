@@ -33,7 +33,7 @@ def shown(app: AppTest) -> str:
     """All that is said on the page."""
     return "\n".join(
         str(element.value)
-        for kind in (app.title, app.subheader, app.text, app.caption, app.markdown)
+        for kind in (app.title, app.header, app.subheader, app.text, app.caption, app.markdown)
         for element in kind
     )
 

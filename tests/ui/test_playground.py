@@ -27,7 +27,7 @@ SECONDS = 120
 
 
 def texts(app: AppTest) -> str:
-    shown = (*app.subheader, *app.text, *app.caption, *app.markdown, *app.code)
+    shown = (*app.header, *app.subheader, *app.text, *app.caption, *app.markdown, *app.code)
     return "\n".join(element.value for element in shown)
 
 

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from runner.app.recipes import judged
 from ui import editor
+from ui.text import plain
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def typed(app: AppTest, text: str) -> AppTest:
 
 
 def headings(app: AppTest) -> list[str]:
-    return [element.value for element in app.subheader]
+    return [element.value for element in app.header]
 
 
 def test_only_recipes_are_offered(page: AppTest) -> None:
@@ -53,7 +54,7 @@ def test_text_and_form_are_one_recipe(page: AppTest, folder: Path) -> None:
     assert json.loads(text_of(page))["method"]["rank"] == 32
     typed(page, text_of(page).replace('"rank": 32', '"rank": 8'))
     assert page.text_input(key="form/method/rank").value == "8"
-    assert headings(page)[-1] == "legal.json is valid"
+    assert headings(page)[-1] == plain("legal.json is valid")
 
 
 def test_a_field_goes_back_to_its_default(page: AppTest) -> None:
@@ -84,7 +85,7 @@ def test_a_fix_edits_the_text_and_nothing_else(page: AppTest) -> None:
         if len(set(pair)) > 1
     ]
     assert len(changed) <= 1 and all('"rank"' in line for line, _ in changed)
-    assert headings(page)[-1] == "legal.json is valid"
+    assert headings(page)[-1] == plain("legal.json is valid")
 
 
 def test_the_form_waits_for_text_that_cannot_be_read(page: AppTest) -> None:

@@ -45,7 +45,7 @@ def opened(app: AppTest, run: str = RUN) -> AppTest:
 
 
 def said(app: AppTest) -> str:
-    kinds = (app.title, app.subheader, app.text, app.caption, app.markdown)
+    kinds = (app.title, app.header, app.subheader, app.text, app.caption, app.markdown)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 
@@ -174,7 +174,7 @@ def test_every_suite_has_its_figures_and_answers(app: AppTest, run: RunFolder) -
     report = json.loads(run.report.read_text("utf-8"))
     changed(run, suites=[*report["suites"], {**report["suites"][0], "name": "general"}])
     opened(app)
-    headings = [heading.value for heading in app.subheader]
+    headings = [heading.value for heading in app.header]
     assert {"Base against tuned: domain", "Base against tuned: general"} <= set(headings)
     assert "6 answers, 8 a page." in said(app)
     next(g for g in app.button_group if g.key == "answers-suite").set_value("general").run()
@@ -294,3 +294,14 @@ def test_a_run_in_the_address_must_be_one_of_the_folder(
     for run_id in ("../secret", "legal-2", "/etc"):
         opened(app, run_id)
         assert "The newest" in said(app) and not app.metric
+
+
+def test_a_lock_without_counts_of_rows_is_shown(app: AppTest, run: RunFolder) -> None:
+    lock = {"data": {"rows.jsonl": {"sha256": "ab" * 32}}}
+    changed(run, lock=lock)
+    assert "rows.jsonl: sha256 abababababababab" in said(opened(app))
+
+
+def test_a_report_says_that_its_run_is_damaged_since(app: AppTest, run: RunFolder) -> None:
+    run.result.write_text("{", "utf-8")
+    assert "cannot be read" in said(opened(app))

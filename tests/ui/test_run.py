@@ -18,6 +18,7 @@ from runner.runs.process import wait_until
 from runner.runs.queue import tickets, turn
 from runner.runs.state import STALE_SECONDS, supervised
 from runner.runs.store import RunFolder, write_json
+from ui.text import plain
 
 MakeRun = Callable[[str, "str | None", "str | None"], RunFolder]
 PAGE = "ui/run.py"
@@ -76,7 +77,7 @@ def edited(folder: Path, draft: drafts.Draft, old: str, new: str) -> drafts.Draf
 
 def test_without_a_recipe_the_page_says_how_to_get_one(app: AppTest) -> None:
     opened(app)
-    assert "No recipe is open" in [element.value for element in app.subheader]
+    assert "No recipe is open" in [element.value for element in app.header]
     assert "No run goes on, and none waits." in texts(app)
 
 
@@ -101,7 +102,7 @@ def test_what_is_not_saved_is_saved_first(app: AppTest, folder: Path, legal: dra
     assert not button(app, "Save and start").disabled
     fresh = drafts.begin(folder, legal.text)
     opened(app, draft=fresh.id)
-    assert "Save as my-recipe.json and start" in labels(app)
+    assert f"Save as {plain('my-recipe.json')} and start" in labels(app)
 
 
 @pytest.mark.parametrize(
@@ -288,9 +289,9 @@ def test_a_run_in_the_address_must_be_one_of_the_folder(
     asked: str, app: AppTest, run: RunFolder
 ) -> None:
     opened(app, run=asked)
-    assert "There is no such run" in [element.value for element in app.subheader]
+    assert "There is no such run" in [element.value for element in app.header]
     opened(app, run="", start=asked)
-    assert "There is no such start" in [element.value for element in app.subheader]
+    assert "There is no such start" in [element.value for element in app.header]
 
 
 def test_what_a_run_says_is_shown_as_text(app: AppTest, run: RunFolder) -> None:

@@ -50,7 +50,7 @@ def listed(app: AppTest) -> list[str]:
 
 
 def said(app: AppTest) -> str:
-    kinds = (app.title, app.subheader, app.text, app.caption, app.markdown)
+    kinds = (app.title, app.header, app.subheader, app.text, app.caption, app.markdown)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,3 +95,34 @@ def test_a_damaged_draft_hides_no_other(tmp_path: Path) -> None:
     for name, text in (("0" * 12, "{"), ("1" * 12, '{"x": 1}'), ("2" * 12, "")):
         (tmp_path / DRAFTS / f"{name}.json").write_text(text, "utf-8")
     assert [one.id for one in drafts(tmp_path)] == [draft.id]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "../../../elsewhere"},
+        {"id": "b" * 12},
+        {"id": None},
+        {"text": 1},
+        {"changed": 1},
+        {"base": ["x"]},
+        {"path": 1},
+        {"path": "../outside.json"},
+        {"path": "/etc/x.json"},
+        {"path": "linked/x.json"},
+        {"more": 1},
+    ],
+)
+def test_a_draft_that_came_with_the_folder_leads_nowhere_else(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "linked").symlink_to(tmp_path)
+    draft = begin(inner, "1")
+    file = inner / DRAFTS / f"{draft.id}.json"
+    assert load(inner, draft.id) == draft
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | change), "utf-8")
+    with pytest.raises(RecipeError):
+        load(inner, draft.id)
+    assert not list(drafts(inner))

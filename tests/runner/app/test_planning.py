@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runner.app.planning import Planning, plan_of, since_last
+from runner.app.planning import Planning, order, plan_of, since_last
 from runner.app.recipes import judged
 from runner.runs.store import RunFolder, new_run, write_json
 
@@ -62,3 +62,12 @@ def test_other_data_and_versions_are_told(
         ("data.rows.jsonl.sha256", ("0", source.sha256)),
         ("versions.torch", ("1.0", now.facts.versions["torch"])),
     ]
+
+
+def test_the_flow_of_steps_is_told_in_words(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    write_recipe(tmp_path)
+    told = order(planning(tmp_path))
+    assert told.startswith("The steps in their order: read, split and check the data; ")
+    assert "after read, split and check the data" in told

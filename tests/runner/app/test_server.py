@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import suppress
-from http.client import HTTPConnection
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 from dsl.source import MAX_BYTES
@@ -24,15 +25,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_the_server_listens_on_this_machine_alone_and_ends_on_interrupt(tmp_path: Path) -> None:
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """The app standing in `folder`: its port, and the process to be ended by who asks."""
     port = free_port()
-    code = (
-        "import sys, pathlib, runner.app.server as a; sys.exit(a.serve({}, pathlib.Path('runs')))"
-    )
+    code = "import sys, pathlib, runner.app.server as a; sys.exit(a.serve({}, pathlib.Path('r')))"
     environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
     process = subprocess.Popen(
-        [sys.executable, "-c", code.format(port)],
-        cwd=tmp_path,
+        [sys.executable, "-P", "-c", code.format(port)],
+        cwd=folder,
         env=environment | {"PYTHONPATH": str(Path(__file__).parents[3])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -41,15 +42,46 @@ def test_the_server_listens_on_this_machine_alone_and_ends_on_interrupt(tmp_path
     )
     try:
         assert answer(f"http://127.0.0.1:{port}/_stcore/health") == "ok"
-        assert listening(port) == {"0100007F"}
-        # a name that another site points here must not open the app's connection
-        assert handshake(port, f"127.0.0.1:{port}") == 101
-        assert handshake(port, f"elsewhere.example:{port}") == 403
+        yield port, process
     finally:
         os.killpg(process.pid, signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
+
+
+def test_the_server_listens_on_this_machine_alone_and_ends_on_interrupt(tmp_path: Path) -> None:
+    with served(tmp_path) as (port, process):
+        assert listening(port) == {"0100007F"}
+    said, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "Traceback" not in said
+
+
+def test_the_folder_of_the_user_changes_nothing_of_the_server(tmp_path: Path) -> None:
+    """It may be anybody's: what Python and Streamlit would take from it is not taken."""
+    for name in ("streamlit", "click", "uvicorn", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("open('executed', 'w')\n", "utf-8")
+    (tmp_path / ".streamlit").mkdir()
+    (tmp_path / ".streamlit/config.toml").write_text(
+        '[server]\nenableCORS = false\nallowedHosts = ["*"]\nenableAgentApi = true\n'
+        'address = "0.0.0.0"\n[theme]\nfont = "Elsewhere:https://elsewhere.example/a.css"\n'
+    )
+    with served(tmp_path) as (port, process):
+        here = f"127.0.0.1:{port}"
+        assert handshake(port, here, f"http://{here}") == 101
+        assert handshake(port, here, "https://elsewhere.example") == 403
+        assert handshake(port, here, f"http://127.0.0.1:{free_port()}") == 403
+        assert (
+            handshake(port, f"elsewhere.example:{port}", f"http://elsewhere.example:{port}") == 403
+        )
+        assert asked(port, "/", here).status == 200
+        for path in ("/", "/_stcore/health", "/_stcore/upload_file/a/b", "/media/a"):
+            assert asked(port, path, f"elsewhere.example:{port}").status == 403, path
+        agent = asked(port, "/_stcore/agent/interact", here, "POST")
+        assert b"does not serve the agent API" in agent.read()
+        policy = asked(port, "/", here).headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in policy
+        assert listening(port) == {"0100007F"}
+    assert "elsewhere" not in process.communicate(timeout=60)[0]
+    assert not (tmp_path / "executed").exists()
 
 
 def answer(url: str) -> str:
@@ -60,10 +92,18 @@ def answer(url: str) -> str:
     raise AssertionError(f"{url} does not answer")
 
 
-def handshake(port: int, host: str) -> int:
-    """Status of the answer to a websocket handshake that names this host."""
+def asked(port: int, path: str, host: str, method: str = "GET") -> HTTPResponse:
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    headers = {"Host": host, "Origin": f"http://{host}", "Connection": "Upgrade"}
+    body = b"{}" if method == "POST" else None
+    headers = {"Host": host, "Content-Type": "application/json"}
+    connection.request(method, path, body, headers)
+    return connection.getresponse()
+
+
+def handshake(port: int, host: str, origin: str) -> int:
+    """Status of the answer to a websocket handshake that names this host and origin."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    headers = {"Host": host, "Origin": origin, "Connection": "Upgrade"}
     headers |= {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
     headers |= {"Sec-WebSocket-Key": base64.b64encode(bytes(16)).decode()}
     connection.request("GET", "/_stcore/stream", headers=headers)
@@ -94,10 +134,11 @@ def test_recipes_are_told_from_other_files(tmp_path: Path) -> None:
         "below/c.yaml": "model: {}\ndata: {}\n",
         "list.json": "[1]",
         "broken.json": "{",
+        "slip.json": valid.rstrip("}"),
         "other.json": "{}",
         "data.jsonl": valid,
         "large.json": valid + " " * MAX_BYTES,
     }.items():
         (tmp_path / name).write_text(text, "utf-8")
     found = [str(path.relative_to(tmp_path)) for path in recipes(tmp_path)]
-    assert found == ["a.json", "below/b.json", "below/c.yaml"]
+    assert found == ["a.json", "below/b.json", "below/c.yaml", "slip.json"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from dsl.errors import DataError, InvalidRecipe, RecipeError
 from dsl.rows import FORMATS
 from dsl.rules.objective import OTHER_OBJECTIVES
 from runner.app import sources
+from runner.app.recipes import judged
 from runner.app.sources import Named, alone, assign, declare, look, named, opened, still_lacking
+from runner.app.uploads import data_files
 from runner.data.formats import Misfit
 
 ROWS = (
@@ -52,6 +56,65 @@ def test_sources_are_named_also_in_a_recipe_with_errors() -> None:
 def test_nothing_is_read_outside_of_the_folder(tmp_path: Path, path: str) -> None:
     with pytest.raises(RecipeError, match="outside"):
         opened(alone(path), tmp_path)
+
+
+OUTSIDE = ("{out}/s.jsonl", "{out}/*", "{out}", "../out/s.jsonl")
+LINKED = ("link.jsonl", "*.jsonl", "linked", "linked/s.jsonl", "linked/*.jsonl")
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """A folder with links out of it, to rows that are nobody's business here."""
+    out, folder = tmp_path / "out", tmp_path / "folder"
+    out.mkdir()
+    folder.mkdir()
+    (out / "s.jsonl").write_text('{"frage": "a?", "geheim": "b"}\n' * 3)
+    with sqlite3.connect(out / "s.db") as database:
+        database.execute("create table t (geheim text)")
+    (folder / "link.jsonl").symlink_to(out / "s.jsonl")
+    (folder / "link.db").symlink_to(out / "s.db")
+    (folder / "linked").symlink_to(out)
+    return folder
+
+
+@pytest.mark.parametrize("path", [*OUTSIDE, *LINKED])
+def test_a_draft_is_judged_without_a_look_outside_of_its_folder(linked: Path, path: str) -> None:
+    named = path.format(out=linked.parent / "out")
+    whole = {"version": 1, "name": "x", "model": {"base": "smollm2-135m-instruct"}}
+    text = json.dumps({**whole, "data": {"train": [{"path": named}]}})
+    found = judged(text, "x.json", linked)
+    assert not [column for source in found.facts.sources for column in source.columns]
+
+
+@pytest.mark.parametrize("path", LINKED)
+def test_no_link_leads_out_of_the_folder(linked: Path, path: str) -> None:
+    with pytest.raises(DataError, match="a link out of the folder"):
+        opened(alone(path), linked)
+
+
+def test_no_link_leads_to_a_database_outside(linked: Path) -> None:
+    with pytest.raises(DataError, match="a link out of the folder"):
+        opened(alone("link.db", "select * from t"), linked)
+
+
+def test_a_link_within_the_folder_is_followed(rows: Path) -> None:
+    (rows / "below").mkdir()
+    (rows / "below/link.jsonl").symlink_to(rows / "rows.jsonl")
+    assert [file.name for file in opened(alone("below/link.jsonl"), rows)] == ["below/link.jsonl"]
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a device"])
+def test_what_never_ends_is_not_opened(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    if kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(DataError):
+        opened(alone("rows.jsonl"), tmp_path)
+    with pytest.raises(DataError):
+        opened(alone("*.jsonl"), tmp_path)
+    assert not data_files(tmp_path)
 
 
 def test_nothing_is_fetched(tmp_path: Path) -> None:
@@ -167,3 +230,14 @@ def test_formats_that_nothing_trains_yet_say_what_is_missing() -> None:
         assert (said is not None) == (format in OTHER_OBJECTIVES)
         if said:
             assert OTHER_OBJECTIVES[format][1] in said
+
+
+@pytest.mark.parametrize("name", ["{folder}", "../x", "./x", "https://elsewhere.example/x", "x\n"])
+def test_a_folder_of_this_machine_is_no_dataset_of_a_hub(
+    rows: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("RECIPE_CACHE", str(rows / "cache"))
+    source = Named((), {"type": "hub", "dataset": name.format(folder=rows)})
+    with pytest.raises(DataError, match="is no name of a dataset"):
+        sources.fetch(source)
+    assert not (rows / "cache").exists()

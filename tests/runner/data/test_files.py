@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 import dsl
 from dsl.errors import DataError
 from dsl.recipe import Recipe
-from runner.data import files, json_rows, lines
+from runner.data import csv_rows, files, json_rows, lines
 from runner.data.files import (
     File,
     columns,
@@ -234,6 +234,69 @@ def test_lines_that_are_too_long_are_refused(lengths: list[int], chunk: int) -> 
             for n, k in enumerate(lengths, 1)
         ]
         assert large(file, chunk) == related(file) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,{}\n",
+        "a,{}\n1,2\n",
+        'a,b\n1,"{}\n"\n',
+        "{}",
+    ],
+)
+def test_a_csv_line_without_end_is_not_held_in_memory(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_rows, "MOST_CHARACTERS", 100)
+    monkeypatch.setattr(csv_rows, "HEADER_CHARACTERS", 10)
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(text.format("x" * 101).encode()))
+    with pytest.raises(DataError, match="a line of more than 100 characters"):
+        read(path)
+    path.write_bytes(gzip.compress(text.format("x" * 80).encode()))
+    read(path)
+
+
+def test_a_csv_field_of_too_many_lines_refuses_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_rows, "MOST_CHARACTERS", 100)
+    path = tmp_path / "a.csv"
+    path.write_text('a,b\n1,"' + "x\n" * 200 + '"\n')
+    (_, row, reason), *_ = read(path)
+    assert row is None and reason is not None and "field larger" in reason
+
+
+@pytest.mark.parametrize("kind", ["gzip", "parquet", "database"])
+def test_a_small_file_does_not_fill_the_disk(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"SMALL_BYTES": 1 << 10, "UNPACKED_BYTES": 1 << 16}.items():
+        monkeypatch.setattr(files, name, value)
+    path, query = tmp_path / "a", None
+    if kind == "gzip":
+        path.write_bytes(gzip.compress((ROW + b"\n") * 1_000_000))
+    elif kind == "parquet":
+        pq.write_table(pa.table({"text": ["x" * 1000] * 200_000}), path)
+    else:
+        duckdb.connect(str(path)).close()
+        query = "select repeat('x', 1000) as text from range(1_000_000_000)"
+    file = sniff(path, "a", query)
+    with pytest.raises(DataError, match="far more than the file"):
+        relate(CONNECTION, "t", file)
+
+
+def test_a_large_archive_of_ordinary_text_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"SMALL_BYTES": 1 << 10, "UNPACKED_BYTES": 1 << 16}.items():
+        monkeypatch.setattr(files, name, value)
+    words = "".join(json.dumps({"prompt": f"What is {n} plus one?"}) + "\n" for n in range(9000))
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(words.encode()))
+    assert len(words) > 1 << 16
+    assert relate(CONNECTION, "t", sniff(path, "a")) is not None
 
 
 pieces = st.sampled_from(

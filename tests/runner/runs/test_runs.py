@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,20 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     assert "File too large" in done.stderr
     assert read_json(path)["n"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_two_that_write_a_file_at_once_leave_it_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    texts = [letter * 50_000 for letter in (b"a", b"b", b"c", b"d")]
+
+    def write(text: bytes) -> None:
+        for _ in range(25):
+            write_bytes(path, text)
+            assert path.read_bytes() in texts
+
+    with ThreadPoolExecutor(len(texts)) as pool:
+        list(pool.map(write, texts))
+    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "null", '"text"', "\x00"])
