@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from dsl.errors import RecipeError
 from dsl.plan import Step
+from runner.compare import rows
 from runner.data.tokens import SUMMARY, stored
 from runner.lock import today
-from runner.runs.compare import rows
 from runner.runs.store import RunFolder, list_runs, read_json
 
 if TYPE_CHECKING:

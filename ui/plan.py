@@ -11,8 +11,8 @@ from dsl.problems import dotted
 from runner.app.outlook import stamp
 from runner.app.planning import Planning, cost, diagram, order, plan_of, since_last
 from runner.app.recipes import judged
+from runner.compare import written
 from runner.report.words import duration, size
-from runner.runs.compare import written
 from ui import charts, current
 from ui.fetching import unfetched
 from ui.parts import badge, command, empty, failure, needed_draft, plain

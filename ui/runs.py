@@ -12,9 +12,9 @@ import streamlit as st
 from runner.app.history import Entry, Order, Wanted, chosen
 from runner.app.launch import with_runs
 from runner.app.monitor import standing
+from runner.compare import MOST
 from runner.report.html import GLYPHS
 from runner.report.words import DIRECTIONS, NONE, duration, label, plural, visible
-from runner.runs.compare import MOST
 from runner.runs.store import RunFolder
 from ui import current
 from ui.parts import STATES, badge, command, empty

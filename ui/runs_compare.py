@@ -10,8 +10,8 @@ import streamlit as st
 
 from runner.app.curves import Curve
 from runner.app.history import Entry, curves
+from runner.compare import Row, compared, written
 from runner.report.words import NONE, plural, visible
-from runner.runs.compare import Row, compared, written
 from runner.runs.store import RunFolder
 from ui import charts, current
 from ui.text import plain

@@ -15,10 +15,10 @@ from dsl.plan import Plan
 from dsl.problems import Problem, dotted
 from dsl.recipe import to_json
 from dsl.smaller import Smaller, smaller
+from runner.compare import Row, rows
 from runner.data.checks import Finding
 from runner.read import Read, planned
 from runner.reasons import last_planned, reasons
-from runner.runs.compare import Row, rows
 from runner.runs.store import read_json
 from runner.show import leaves, origin_of, origin_text
 

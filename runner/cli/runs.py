@@ -125,7 +125,7 @@ def list_runs(context: click.Context, runs: Path, as_json: bool) -> None:
 @options("runs", "json")
 def diff(ids: tuple[str, ...], same: bool, runs: Path, as_json: bool) -> None:
     """Show what differs between two or more runs: recipe, data, lock, results."""
-    from runner.runs.compare import compared, lines
+    from runner.compare import compared, lines
     from runner.runs.store import open_run
 
     if len(ids) < 2:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from runner.cli import main
-from runner.runs.compare import Row, compared, rows, written
+from runner.compare import Row, compared, rows, written
 from runner.runs.store import RunFolder, write_json
 
 
