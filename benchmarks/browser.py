@@ -39,6 +39,7 @@ FLAGS = (
     "--disable-dev-shm-usage",
 )
 PATIENCE_SECONDS = 40  # until something is taken to be missing; a busy machine is slow
+MAIN = "document.querySelector('[data-testid=stMain]')"
 SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
@@ -100,7 +101,11 @@ class Window:
 
     def settled(self) -> None:
         """Waits until the page's script has ended."""
-        self.page.wait_for_selector(SETTLED)
+        self.until("sign => document.querySelector(sign)", SETTLED)
+
+    def until(self, script: str, value: str) -> None:
+        """Looks at every frame that is drawn; Playwright's own waits look every half second."""
+        self.page.wait_for_function(script, arg=value)
 
     def go(self, title: str) -> None:
         """To another page, by the navigation."""
@@ -108,11 +113,14 @@ class Window:
         self.sees_heading(title)
 
     def sees_heading(self, title: str) -> None:
-        self.page.get_by_role("heading", name=title, exact=True, level=1).wait_for()
+        self.until("t => document.querySelector('h1')?.textContent === t", title)
         self.settled()
 
     def sees(self, text: str) -> None:
-        self.page.get_by_text(text).first.wait_for()
+        self.until(f"t => {MAIN}?.textContent.includes(t)", text)
+
+    def sees_no_more(self, text: str) -> None:
+        self.until(f"t => !{MAIN}?.textContent.includes(t)", text)
 
     def click(self, name: str) -> None:
         shortcut = re.compile(rf"^{re.escape(name)}( Shortcut .*)?$")  # it is part of the name

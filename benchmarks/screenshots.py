@@ -24,7 +24,8 @@ RECIPE = Path(sys.executable).with_name("recipe")
 THEMES = ("light", "dark")
 SIZES = {"": (1280, 900), "-narrow": (400, 860)}
 FILES = {title: file for files in PAGES.values() for file, (title, _) in files.items()}
-CURSOR = 2500  # milliseconds until charts are drawn
+ANSWER_SECONDS = 180  # a model is loaded first
+DRAWING = 2500  # milliseconds until charts are drawn
 
 
 def main(into: Path, steps: int, folder: Path) -> None:
@@ -37,6 +38,7 @@ def main(into: Path, steps: int, folder: Path) -> None:
                 for suffix, (width, height) in SIZES.items():
                     size = {"width": width, "height": height}
                     one = window(browser, server.url, color_scheme=theme, viewport=size)
+                    one.page.set_default_timeout(ANSWER_SECONDS * 1000)
                     one.click("legal.json")
                     for title in FILES:
                         show(one, server, title, runs)
@@ -50,7 +52,8 @@ def main(into: Path, steps: int, folder: Path) -> None:
 
 def show(one: Window, server: Server, title: str, runs: list[str]) -> None:
     """The page as a user sees it in the middle of the work: by its address, as a reload does."""
-    about = {"Run": f"run={runs[-1]}", "Report": f"run={runs[-1]}", "Data": "view=Profile"}
+    of_a_run = f"run={runs[-1]}"
+    about = {"Data": "view=Profile", "Run": of_a_run, "Report": of_a_run, "Playground": of_a_run}
     draft = one.page.url.partition("draft=")[2].partition("&")[0]
     page = "" if title == "Home" else FILES[title]
     one.page.goto(f"{server.url}/{page}?draft={draft}&{about.get(title, '')}")
@@ -60,7 +63,11 @@ def show(one: Window, server: Server, title: str, runs: list[str]) -> None:
         if everything.is_visible():
             everything.click()
         one.sees("Mend what can be mended")
-    one.page.wait_for_timeout(CURSOR)
+    if title == "Playground":
+        one.click("Ask a test question")
+        one.sees("a second")  # how fast the last of the answers came
+        one.sees_no_more("Stop")
+    one.page.wait_for_timeout(DRAWING)
 
 
 def made(folder: Path, steps: int) -> list[str]:

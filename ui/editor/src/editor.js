@@ -33,7 +33,7 @@ import { complete, hover } from "./language.js";
 import { checked, given, setGiven } from "./problems.js";
 import { appearance } from "./theme.js";
 
-const PAUSE = 300; // ms without a key until what was typed is sent
+const PAUSE = 200; // ms without a key until what was typed is sent
 const received = Annotation.define(); // marks changes that came from the server
 
 // the one span in which two texts differ
