@@ -1,4 +1,5 @@
-"""Pictures of every page, light and dark, of the legal example and two short runs of it.
+"""Pictures of every page, light and dark, of the legal example and two short runs of it. Those that
+the README shows go to docs/screenshots.
 
     python benchmarks/screenshots.py [--into build/screenshots] [--steps 12] [--folder FOLDER]
 
@@ -21,6 +22,8 @@ from ui.main import PAGES
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 RECIPE = Path(sys.executable).with_name("recipe")
+DOCS = Path(__file__).parents[1] / "docs/screenshots"
+IN_README = ("recipe", "report", "playground")
 THEMES = ("light", "dark")
 SIZES = {"": (1280, 900), "-narrow": (400, 860)}
 FILES = {title: file for files in PAGES.values() for file, (title, _) in files.items()}
@@ -40,6 +43,7 @@ def main(into: Path, steps: int, folder: Path) -> None:
                     one = window(browser, server.url, color_scheme=theme, viewport=size)
                     one.page.set_default_timeout(ANSWER_SECONDS * 1000)
                     one.click("legal.json")
+                    one.page.wait_for_url("**draft=*")
                     for title in FILES:
                         show(one, server, title, runs)
                         name = f"{title.lower()}{suffix}-{theme}.png"
@@ -48,6 +52,8 @@ def main(into: Path, steps: int, folder: Path) -> None:
                     one.page.context.close()
         finally:
             server.end()
+    for page in IN_README:
+        shutil.copyfile(into / f"{page}-light.png", DOCS / f"{page}.png")
 
 
 def show(one: Window, server: Server, title: str, runs: list[str]) -> None:
@@ -57,6 +63,7 @@ def show(one: Window, server: Server, title: str, runs: list[str]) -> None:
     draft = one.page.url.partition("draft=")[2].partition("&")[0]
     page = "" if title == "Home" else FILES[title]
     one.page.goto(f"{server.url}/{page}?draft={draft}&{about.get(title, '')}")
+    one.until("tag => document.querySelector(tag)?.textContent", "h1")
     one.settled()
     if title == "Checklist":
         everything = one.page.get_by_role("button", name="Check everything")
