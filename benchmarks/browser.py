@@ -138,11 +138,11 @@ class Window:
         self.editor.click()
         self.page.keyboard.press("Control+a")
         self.page.keyboard.insert_text(text)
-        self.page.keyboard.press("Escape")
+        self.editor.blur()  # the plain one sends what was typed when it is left
 
     @property
     def editor(self) -> Locator:
-        return self.page.locator(".cm-content, textarea[aria-label^='The recipe as JSON']").first
+        return self.page.locator(".cm-content, textarea[aria-label='The recipe']").first
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from ui.parts import command, empty, failure
 from ui.words import term
 
 SHOWN_PIECES = 3000
-TRIED_LINES = 200
 # kind → style, word. Told by colour, by line and by word; the text keeps the theme's colour
 STYLES = {
     "trained": (

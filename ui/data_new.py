@@ -12,6 +12,7 @@ from dsl.rows import ROLES
 from runner.app import sources, uploads
 from runner.app.drafts import Draft
 from runner.app.recipes import recipes, text_of
+from runner.app.server import UPLOAD_MB
 from runner.app.sources import Named
 from runner.data.kinds import COMPRESSED, HEAD_BYTES, database_of
 from runner.data.look import Asked
@@ -26,7 +27,6 @@ CHOSEN = "data-chosen"  # the file that a recipe is to be written for
 GIVEN = "data-given"  # role → column, as said for it
 TAKEN = "data-taken"  # uploads that were kept already: Streamlit shows them at every rerun
 BEGUN = "data-begun"  # the recipe that was written last
-LIMIT_MB = 200  # as the server has it
 TYPES = [suffix.removeprefix(".") for suffix in (*SUFFIXES, *COMPRESSED, *uploads.DATABASES)]
 
 
@@ -42,14 +42,14 @@ def choose() -> None:
         st.file_uploader(
             "Upload a file",
             type=TYPES,
-            max_upload_size=LIMIT_MB,
+            max_upload_size=UPLOAD_MB,
             key="data-upload",
             on_change=_uploaded,
             help="JSONL, JSON, CSV, Parquet, Arrow or a database. It is kept in the folder 'data' "
             "on this machine; nothing is sent elsewhere.",
         )
         folder = plain(str(current.folder()))
-        st.caption(f"Up to {LIMIT_MB} MB. A larger file: copy it into {folder} yourself.")
+        st.caption(f"Up to {UPLOAD_MB} MB. A larger file: copy it into {folder} yourself.")
     with right:
         there = [
             path.as_posix()

@@ -7,11 +7,8 @@ from pathlib import Path
 
 from dsl.errors import InvalidRecipe
 from dsl.source import MAX_BYTES, decode, parse
-from runner.checklist import noted
 from runner.probe import Surroundings
-from runner.read import Read, judge, planned
-from runner.reasons import reasons
-from runner.show import plan_lines, problem_lines
+from runner.read import Read, judge
 
 SUFFIXES = (".json", ".yaml", ".yml")
 KEYS = ("model", "data")  # of a recipe, at its top
@@ -34,16 +31,6 @@ def judged(text: str, name: str, folder: Path) -> Read:
     Raises InvalidRecipe where the text cannot be parsed.
     """
     return judge(parse(text, name), Surroundings(folder))
-
-
-def plan_text(found: Read, runs: Path) -> str:
-    """What 'recipe plan' prints, data checks included. Raises RecipeError."""
-    with planned(found.valid()) as made:
-        lines = list(plan_lines(made.plan, reasons(made, runs)))
-        lines += ["", *noted(made.prepared.findings, quick=True)]
-        if made.problems:
-            lines += ["", *problem_lines(made.problems, found.source.name)]
-    return "\n".join(lines)
 
 
 def _is_recipe(path: Path) -> bool:

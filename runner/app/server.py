@@ -12,6 +12,7 @@ from dsl.errors import RunError
 
 PAGE = Path(__file__).resolve().parents[2] / "app.py"
 RUNS = "RECIPE_RUNS"  # the variable by which the server's pages learn the folder of the runs
+UPLOAD_MB = 200
 SETTINGS: dict[str, str | int | bool] = {
     "server.address": "127.0.0.1",
     "server.enableXsrfProtection": True,
@@ -19,7 +20,7 @@ SETTINGS: dict[str, str | int | bool] = {
     "server.enableAgentApi": False,
     "server.enableStaticServing": False,
     "server.fileWatcherType": "none",
-    "server.maxUploadSize": 200,
+    "server.maxUploadSize": UPLOAD_MB,
     "server.showEmailPrompt": False,
     "browser.gatherUsageStats": False,
     "client.toolbarMode": "viewer",

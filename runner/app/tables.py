@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from orjson import JSONDecodeError, loads
 
-from dsl.errors import DataError
 from dsl.rows import Example
 from runner.app.sources import as_text
 from runner.data import files
@@ -234,11 +233,3 @@ def _row(line: int, raw: str | None, reason: str | None, refusal: str | None) ->
     if not isinstance(value, dict):
         return Row(line, raw, None, refusal or f"{in_words(value)}, not an object")
     return Row(line, raw, value, refusal)
-
-
-def at_line(table: Table, line: int, found: Detected | None) -> Row:
-    """One row. Raises DataError for a line that is not there."""
-    rows = table.rows([line], found)
-    if not rows:
-        raise DataError(f"there is no line {line:,}", f"the file has {table.count:,}")
-    return rows[0]

@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dsl.facts import TokenFacts
 from dsl.recipe import Recipe, Template
 from dsl.rows import Example
 from dsl.templates import ChatFormat, Segment, render
@@ -136,10 +135,6 @@ def read_summary(folder: Path) -> dict[str, TokenSummary]:
 def stored(fingerprint: str, date: str) -> Path:
     """Where the cache keeps the tokens of a step's fingerprint, rendered on that day."""
     return cache.root() / "tokens" / f"{fingerprint}-{date}"
-
-
-def token_facts(summary: TokenSummary) -> TokenFacts:
-    return TokenFacts(summary.total, summary.trained, summary.longest)
 
 
 def read_tokens(path: Path) -> dict[str, list[Any]]:

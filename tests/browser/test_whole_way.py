@@ -71,7 +71,7 @@ def test_from_rows_to_a_judged_model(
     window.click("Fix")
     window.sees("1 warning")  # the learning rate: the tiny model needs it
     window.click("Save")
-    window.sees("saved")
+    expect(page.get_by_role("button", name="Save Shortcut")).to_be_disabled()
     assert json.loads(recipe.read_text("utf-8")) == whole
     window.go("Plan")
     window.sees("It fits.")

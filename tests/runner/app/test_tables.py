@@ -11,7 +11,7 @@ import pytest
 from dsl.errors import DataError
 from runner.app import sources, tables
 from runner.app.sources import Look
-from runner.app.tables import Hits, Table, at_line, open_table
+from runner.app.tables import Hits, Table, open_table
 from runner.data import files
 
 ODD = [
@@ -133,11 +133,10 @@ def test_a_row_becomes_an_example(odd: Path) -> None:
     assert mixed and mixed.general
 
 
-def test_a_line_that_is_not_there_is_told(odd: Path) -> None:
+def test_a_line_that_is_not_there_is_no_row(odd: Path) -> None:
     table, look = opened(odd)
-    assert at_line(table, 4, look.detected).refused == "a list, not an object"
-    with pytest.raises(DataError, match="there is no line 99"):
-        at_line(table, 99, look.detected)
+    (row,) = table.rows([4, 99], look.detected)
+    assert (row.line, row.refused) == (4, "a list, not an object")
 
 
 def test_a_file_that_changed_is_not_read_on(
