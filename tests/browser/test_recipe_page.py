@@ -115,5 +115,5 @@ def test_the_editor_completes_explains_and_marks(recipe_page: Any) -> None:
         page.keyboard.press("Backspace")
     recipe_page.write('{"name": "letters", "method": {"type": "lora", "rnak": 8}}')
     expect(page.locator(".cm-lintRange-error").first).to_be_visible()
-    page.get_by_text('"method"').first.hover()
+    recipe_page.editor.get_by_text('"method"').first.hover()
     expect(page.locator(".cm-tooltip-hover")).to_be_visible()
