@@ -23,11 +23,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def main(recipe: Path, rounds: int, rows: int) -> None:
-    from dsl.rows import Example
     from runner.bases import chat_format, tokenizer
     from runner.bases.fetch import fetch
     from runner.data.prepare import read_examples
-    from runner.data.tokens import encode_example
+    from runner.data.tokens import encode_examples
     from runner.read import planned, read
     from runner.train.load import prepare_process
 
@@ -38,15 +37,14 @@ def main(recipe: Path, rounds: int, rows: int) -> None:
     prepare_process(compiled)
     chat, words = chat_format(base, "2026-01-01"), tokenizer(base)
 
-    def encoded(example: Example) -> Any:
-        return encode_example(
-            example, compiled.template, chat, "assistant", words, compiled.training.max_length
-        )
-
     speeds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     for index in range(rounds):
         part = examples[index * rows : (index + 1) * rows]
-        tokens = [encoded(example) for example in part]
+        tokens = list(
+            encode_examples(
+                part, compiled.template, chat, "assistant", words, compiled.training.max_length
+            )
+        )
         count = sum(len(row.input_ids) for row in tokens)
         for name, run in CONTENDERS.items():
             with tempfile.TemporaryDirectory() as scratch:

@@ -64,7 +64,7 @@ def rendered(example: Example, recipe: Recipe, model: Model | None) -> Rendered:
 
 
 def _tokens(segments: Sequence[Segment], tokenizer: Tokenizer, most: int) -> Rendered:
-    from runner.data.tokens import IGNORED, encode
+    from runner.data.tokens import IGNORED, encode, targets
 
     ids, labels = encode(segments, tokenizer)
     text = "".join(segment.text for segment in segments)
@@ -85,6 +85,6 @@ def _tokens(segments: Sequence[Segment], tokenizer: Tokenizer, most: int) -> Ren
     return Rendered(
         tuple(pieces),
         len(kept),
-        sum(label != IGNORED for label in kept[1:]),
+        targets(kept[1:]),
         len(labels) - len(kept),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from runner.data.formats.texts import quoted_text
 from runner.data.judged import judge
 from runner.data.scan import Rows, SourceReport, Tell, scan, silent
 from runner.data.split import Placed, place
-from runner.data.tables import connect
+from runner.data.tables import connect, one
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -33,6 +33,7 @@ PARTS = ("train", "validation", "test")
 TEXTS = (
     "system, prompt, completion, rejected, desirable, label, messages, tools, texts, raw as columns"
 )
+ROWS_AT_ONCE = 1_000
 WRITTEN = "id, source, line, grp, general, " + TEXTS.replace("raw as columns", "columns")
 
 
@@ -139,19 +140,37 @@ def read_examples(
     parquet: Path, limit: int | None = None, ids: Sequence[str] | None = None
 ) -> list[Example]:
     """Examples of a written part, in its order: the first `limit`, of those with `ids` if given."""
+    return list(stream_examples(parquet, limit, ids))
+
+
+def count_examples(parquet: Path) -> int:
+    """Of a written part."""
+    import duckdb
+
+    with duckdb.connect(":memory:") as connection:
+        return one(connection, "select count(*) from read_parquet(?)", [str(parquet)])
+
+
+def stream_examples(
+    parquet: Path, limit: int | None = None, ids: Sequence[str] | None = None, skip: int = 0
+) -> Iterator[Example]:
+    """As `read_examples`, a few at a time, behind the first `skip`."""
     import duckdb
 
     only = "" if ids is None else "where id in (select unnest(?::varchar[]))"
     values: list[Any] = [str(parquet)] if ids is None else [str(parquet), list(ids)]
-    with duckdb.connect(":memory:") as connection:
-        rows = connection.execute(
-            f"select {WRITTEN} from (select *, file_row_number from read_parquet(?,"
-            f" file_row_number=true, hive_partitioning=false)) {only}"
-            " order by file_row_number" + ("" if limit is None else f" limit {int(limit)}"),
-            values,
-        ).fetchall()
     names = WRITTEN.split(", ")
-    return [example_of(dict(zip(names, row, strict=True))) for row in rows]
+    with duckdb.connect(":memory:") as connection:
+        # files are read in their order, and nothing of them is kept
+        found = connection.execute(
+            f"select {WRITTEN} from read_parquet(?, hive_partitioning=false) {only}"
+            + ("" if limit is None else f" limit {int(limit)}")
+            + f" offset {int(skip)}",
+            values,
+        )
+        while some := found.fetchmany(ROWS_AT_ONCE):
+            for row in some:
+                yield example_of(dict(zip(names, row, strict=True)))
 
 
 def example_of(row: Mapping[str, Any]) -> Example:

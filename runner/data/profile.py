@@ -6,11 +6,15 @@ Aggregates over the narrow tables; only tokens and languages read texts, of a sa
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from heapq import nsmallest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.data.checks.finding import Read
 from runner.data.peek import HEAD_ROWS
+
+if TYPE_CHECKING:
+    from dsl.templates import Segment
 
 SCHEMA_VERSION = 1
 LISTED = 20
@@ -171,7 +175,7 @@ def _tokens(read: Read) -> tuple[dict[str, Any] | None, str | None]:
     """Of a sample: a tokenizer does about half a million tokens a second."""
     from dsl.templates import TemplateError
     from runner.data.checks.tokens import examples
-    from runner.data.tokens import IGNORED
+    from runner.data.tokens import encode_all, targets
 
     encoder = read.encoder
     if encoder is None:
@@ -179,12 +183,14 @@ def _tokens(read: Read) -> tuple[dict[str, Any] | None, str | None]:
     hits = f"select source, line from {TASK} order by prompt_key, source, line limit {TOKEN_ROWS}"
     lengths: list[tuple[int, int]] = []  # all tokens, trained ones
     over, most = 0, encoder.recipe.training.max_length
-    for _, example, _ in examples(read, hits):
-        try:
-            ids, labels = encoder.encode(example)
-        except TemplateError:
-            continue
-        lengths.append((len(ids), sum(label != IGNORED for label in labels[1:])))
+
+    def rendered() -> Iterator[tuple[None, Sequence[Segment]]]:
+        for _, example, _ in examples(read, hits):
+            with suppress(TemplateError):
+                yield None, encoder.segments(example)
+
+    for _, ids, labels in encode_all(rendered(), encoder.tokenizer):
+        lengths.append((len(ids), targets(labels[1:])))
         over += len(ids) > most
     if not lengths:
         return None, "no row can be rendered"

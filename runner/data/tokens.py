@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import islice
+from operator import eq
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from dsl.recipe import Recipe, Template
 from dsl.rows import Example
@@ -15,10 +17,15 @@ from runner.bases import cache
 from runner.runs.store import read_json, write_json
 
 if TYPE_CHECKING:
+    from pyarrow import Table
     from tokenizers import Tokenizer
+
+Key = TypeVar("Key")
 
 IGNORED = -100
 SUMMARY = "tokens.json"
+CHARACTERS_AT_ONCE = 1 << 18  # a tokenizer takes some hundred bytes of memory for each
+ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class Encoded:
     @property
     def trained(self) -> int:
         # the first token is never a target: nothing stands before it
-        return sum(label != IGNORED for label in self.labels[1:])
+        return targets(self.labels[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,75 +58,105 @@ class TokenSummary:
     dropped: tuple[str, ...]
 
 
+def targets(labels: Sequence[int]) -> int:
+    """How many of the labels are trained on."""
+    return len(labels) - labels.count(IGNORED)
+
+
 def encode(segments: Sequence[Segment], tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     """Segments → (input_ids, labels), the ids being those of the whole text.
 
     Where a token reaches over the edge of an answer it counts as part of the answer.
     """
-    text = "".join(s.text for s in segments)
-    # places in the text, which `fast` leaves out, are seldom needed
-    counted = tokenizer.encode_batch_fast(
-        [text, *(s.text for s in segments)], add_special_tokens=False
-    )
-    ids, *pieces = (list(each.ids) for each in counted)
-    if [token for piece in pieces for token in piece] == ids:
-        trained = [s.trained for s, piece in zip(segments, pieces, strict=True) for _ in piece]
-    else:
-        edges = [0]
-        for segment in segments:
-            edges.append(edges[-1] + len(segment.text))
-        spans = [span for span, s in zip(pairwise(edges), segments, strict=True) if s.trained]
-        trained = [
-            any(start < stop and end > begin for begin, stop in spans)
-            for start, end in tokenizer.encode(text, add_special_tokens=False).offsets
-        ]
-    return ids, [token if on else IGNORED for token, on in zip(ids, trained, strict=True)]
+    ((_, ids, labels),) = encode_all([(None, segments)], tokenizer)
+    return ids, labels
 
 
-def encode_example(
-    example: Example,
+def encode_all(
+    rendered: Iterable[tuple[Key, Sequence[Segment]]], tokenizer: Tokenizer
+) -> Iterator[tuple[Key, list[int], list[int]]]:
+    """As `encode`, of many texts, which a tokenizer works off faster together; each with its key,
+    in order. Few are held at a time."""
+    batch: list[tuple[Key, Sequence[Segment], str]] = []
+    characters = 0
+    for key, segments in rendered:
+        text = "".join(segment.text for segment in segments)
+        batch.append((key, segments, text))
+        characters += len(text)
+        if characters > CHARACTERS_AT_ONCE:
+            yield from _encoded(batch, tokenizer)
+            batch, characters = [], 0
+    yield from _encoded(batch, tokenizer)
+
+
+def _encoded(
+    batch: Sequence[tuple[Key, Sequence[Segment], str]], tokenizer: Tokenizer
+) -> Iterator[tuple[Key, list[int], list[int]]]:
+    texts = [text for _, _, text in batch]
+    found = tokenizer.encode_batch(texts, add_special_tokens=False)
+    for (key, segments, _), tokens in zip(batch, found, strict=True):
+        yield key, tokens.ids, _labels(segments, tokens.ids, tokens.offsets, tokenizer)
+
+
+def _labels(
+    segments: Sequence[Segment],
+    ids: Sequence[int],
+    places: Sequence[tuple[int, int]],
+    tokenizer: Tokenizer,
+) -> list[int]:
+    labels = [IGNORED] * len(ids)
+    begins, ends = [begin for begin, _ in places], [end for _, end in places]
+    at = 0
+    for segment in segments:
+        at, begin = at + len(segment.text), at
+        if segment.trained:
+            first, behind = bisect_right(ends, begin), bisect_left(begins, at)
+            labels[first:behind] = ids[first:behind]
+    if not any(map(eq, begins, ends)):
+        return labels
+    # tokens that stand for no letter of the text: which segment they are of, it alone tells
+    pieces = tokenizer.encode_batch_fast([s.text for s in segments], add_special_tokens=False)
+    if [token for piece in pieces for token in piece.ids] == ids:
+        trained = [s.trained for s, piece in zip(segments, pieces, strict=True) for _ in piece.ids]
+        return [token if on else IGNORED for token, on in zip(ids, trained, strict=True)]
+    shown = zip(labels, places, strict=True)
+    return [label if begin < end else IGNORED for label, (begin, end) in shown]
+
+
+def encode_examples(
+    examples: Iterable[Example],
     template: Template,
     chat: ChatFormat,
     loss_on: str,
     tokenizer: Tokenizer,
     max_length: int,
-) -> Encoded:
-    """Raises TemplateError where the example cannot be rendered."""
-    ids, labels = encode(render(example, template, chat, loss_on), tokenizer)
-    lost = sum(label != IGNORED for label in labels[max_length:])
-    return Encoded(example.id, tuple(ids[:max_length]), tuple(labels[:max_length]), lost)
+) -> Iterator[Encoded]:
+    """Raises TemplateError where an example cannot be rendered."""
+    rendered = ((example.id, render(example, template, chat, loss_on)) for example in examples)
+    for id, ids, labels in encode_all(rendered, tokenizer):
+        kept, lost = tuple(labels[:max_length]), targets(labels[max_length:])
+        yield Encoded(id, tuple(ids[:max_length]), kept, lost)
 
 
 def tokenise(
     recipe: Recipe, chat: ChatFormat, tokenizer: Tokenizer, parts: dict[str, Path], folder: Path
 ) -> dict[str, TokenSummary]:
-    """Writes <part>.parquet (id, input_ids, labels) of every part, and tokens.json, to `folder`."""
-    from runner.data.prepare import read_examples
+    """Writes <part>.parquet (id, input_ids, labels) of every part, and tokens.json, to `folder`.
+    Memory does not grow with the rows."""
+    from runner.data.prepare import stream_examples
 
     folder.mkdir(parents=True, exist_ok=True)
     summaries = {}
     for part, path in parts.items():
-        encoded = [
-            encode_example(
-                example,
-                recipe.template,
-                chat,
-                recipe.objective.loss_on,
-                tokenizer,
-                recipe.training.max_length,
-            )
-            for example in read_examples(path)
-        ]
-        kept = [row for row in encoded if row.trained]
-        _write(kept, folder / f"{part}.parquet")
-        summaries[part] = TokenSummary(
-            rows=len(kept),
-            total=sum(len(row.input_ids) for row in kept),
-            trained=sum(row.trained for row in kept),
-            longest=max((len(row.input_ids) for row in kept), default=0),
-            cut=tuple(row.id for row in encoded if row.lost),
-            dropped=tuple(row.id for row in encoded if not row.trained),
+        encoded = encode_examples(
+            stream_examples(path),
+            recipe.template,
+            chat,
+            recipe.objective.loss_on,
+            tokenizer,
+            recipe.training.max_length,
         )
+        summaries[part] = _write(encoded, folder / f"{part}.parquet")
     plain = {part: asdict(summary) for part, summary in summaries.items()}
     write_json(folder / SUMMARY, {"parts": plain})
     return summaries
@@ -137,24 +174,42 @@ def stored(fingerprint: str, date: str) -> Path:
     return cache.root() / "tokens" / f"{fingerprint}-{date}"
 
 
-def read_tokens(path: Path) -> dict[str, list[Any]]:
-    """{id, input_ids, labels}: one list a column, in the order of the part."""
+def read_tokens(path: Path) -> Table:
+    """An Arrow table (id, input_ids, labels) in the order of the part: a list of numbers in Python
+    takes ten times the memory."""
     import pyarrow.parquet as parquet
 
-    columns: dict[str, list[Any]] = parquet.read_table(path).to_pydict()
-    return columns
+    return parquet.read_table(path)
 
 
-def _write(rows: Iterable[Encoded], path: Path) -> None:
+def lengths(tokens: Table) -> list[int]:
+    """How many tokens each row has."""
+    import pyarrow.compute as compute
+
+    counted: list[int] = compute.list_value_length(tokens["input_ids"]).to_pylist()
+    return counted
+
+
+def _write(encoded: Iterable[Encoded], path: Path) -> TokenSummary:
+    """The rows that have a target."""
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
-    rows = list(rows)
-    table = arrow.table(
-        {
-            "id": arrow.array([row.id for row in rows], arrow.string()),
-            "input_ids": arrow.array([row.input_ids for row in rows], arrow.list_(arrow.int32())),
-            "labels": arrow.array([row.labels for row in rows], arrow.list_(arrow.int32())),
-        }
-    )
-    parquet.write_table(table, path)
+    numbers = arrow.list_(arrow.int32())
+    schema = arrow.schema([("id", arrow.string()), ("input_ids", numbers), ("labels", numbers)])
+    rows = total = trained = longest = 0
+    cut: list[str] = []
+    dropped: list[str] = []
+    encoded = iter(encoded)
+    with parquet.ParquetWriter(path, schema) as writer:
+        while some := list(islice(encoded, ROWS_AT_ONCE)):
+            cut += [row.id for row in some if row.lost]
+            dropped += [row.id for row in some if not row.trained]
+            kept = [row for row in some if row.trained]
+            rows += len(kept)
+            total += sum(len(row.input_ids) for row in kept)
+            trained += sum(row.trained for row in kept)
+            longest = max([longest, *(len(row.input_ids) for row in kept)])
+            columns = [[getattr(row, name) for row in kept] for name in schema.names]
+            writer.write_table(arrow.table(columns, schema=schema))
+    return TokenSummary(rows, total, trained, longest, tuple(cut), tuple(dropped))

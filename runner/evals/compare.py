@@ -17,10 +17,10 @@ from dsl.rows import Example
 from dsl.templates import prompt_of
 from runner.bases import cache, chat_format, tokenizer
 from runner.data.prepare import read_examples
-from runner.data.tokens import Encoded, encode_example
+from runner.data.tokens import Encoded, encode_examples
 from runner.evals.generate import predict
 from runner.evals.metrics import Prediction
-from runner.evals.suites import Answers, chosen, needs_generation, write_evaluation
+from runner.evals.suites import Answers, needs_generation, write_evaluation
 from runner.runs.store import read_json, write_bytes
 from runner.train.load import load_model, load_tokenizer
 
@@ -107,11 +107,13 @@ def ask(task: Task, suite: Suite) -> list[Question]:
     )
     context = task.plan["model"]["context"]
     room = max(1, context - task.recipe.eval.generation.max_new_tokens)
+    # parts are written in random order: the first of one are a sample
+    examples = read_examples(task.run.part(suite.data), suite.limit)
+    targets = encode_examples(examples, template, chat, "last", tokens, max_length=context)
     found = []
-    for example in chosen(read_examples(task.run.part(suite.data)), suite):
+    for example, target in zip(examples, targets, strict=True):
         text = prompt_of(example, template, chat)
         prompt = tokens.encode(text, add_special_tokens=False).ids
-        target = encode_example(example, template, chat, "last", tokens, max_length=context)
         found.append(Question(example, text, prompt[-room:], target))
     return found
 

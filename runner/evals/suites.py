@@ -44,11 +44,6 @@ def needs_generation(suite: Suite) -> bool:
     return any(INFO[name].needs == "generation" for name in expand_metrics(suite.metrics))
 
 
-def chosen(examples: Sequence[Example], suite: Suite) -> list[Example]:
-    """The examples of a suite: parts are written in random order, so the first are a sample."""
-    return list(examples[: suite.limit] if suite.limit else examples)
-
-
 def write_evaluation(folder: Path, answers: Iterable[Answers], recipe: Eval, seed: int) -> None:
     """Writes predictions.parquet and metrics.json. Confidence levels of gates are all computed."""
     levels = sorted({0.95, *(gate.confidence for gate in recipe.gates)})

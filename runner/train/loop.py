@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import time
 from contextlib import chdir
+from heapq import nlargest
 from typing import Any
 
 from dsl.errors import RunError
 from dsl.methods import info
+from runner.data.tokens import lengths
 from runner.train import checkpoints
 from runner.train.adapt import adapt
 from runner.train.job import TrainJob
@@ -47,10 +49,11 @@ def _try_longest_batch(trainer: Any, job: TrainJob) -> None:
 
     if job.resume:
         return
-    columns = job.tokens["train"]
+    tokens = job.tokens["train"]
     size = job.recipe.training.micro_batch_size or 1
-    order = sorted(range(len(columns["id"])), key=lambda i: -len(columns["input_ids"][i]))[:size]
-    rows = [{key: columns[key][i] for key in ("input_ids", "labels")} for i in order]
+    each = lengths(tokens)
+    order = nlargest(size, range(len(each)), key=each.__getitem__)
+    rows = tokens.select(["input_ids", "labels"]).take(order).to_pylist()
     state = torch.get_rng_state()
     model = trainer.model
     model.train()

@@ -10,6 +10,7 @@ from typing import Any
 
 from dsl.errors import RunError
 from dsl.recipe import Recipe
+from runner.data.tokens import lengths
 from runner.train import checkpoints
 from runner.train.job import TrainJob
 from runner.train.load import device
@@ -24,7 +25,7 @@ def make_trainer(job: TrainJob, model: Any, tokenizer: Any) -> Any:
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
     recipe, training = job.recipe, job.recipe.training
-    data = {part: Dataset.from_dict(columns) for part, columns in job.tokens.items()}
+    data = {part: Dataset(table) for part, table in job.tokens.items()}
     validation = data.get("validation")
     if validation is not None and not len(validation):
         validation = None
@@ -135,9 +136,8 @@ def _trainer_class() -> type:
             self.tokens_seen = 0
 
         def _get_train_sampler(self, *_: Any) -> Any:
-            lengths = [len(ids) for ids in self.job.tokens["train"]["input_ids"]]
             batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-            return SortedBatches(lengths, batch, self.args.seed)
+            return SortedBatches(lengths(self.job.tokens["train"]), batch, self.args.seed)
 
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
             if self.lr_scheduler is None:

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 
 from dsl.recipe import Recipe
 from dsl.rows import Example
-from dsl.templates import CHATML, ChatFormat, TemplateError, messages_of, render, render_chat
+from dsl.templates import (
+    CHATML,
+    ChatFormat,
+    Segment,
+    TemplateError,
+    messages_of,
+    render,
+    render_chat,
+)
 from dsl.thresholds import ShareCheck
 from runner.data.checks.finding import (
     SHOWN_ROWS,
@@ -33,25 +41,29 @@ TRUNCATION = Said("truncation", "rows that lose tokens of the answer at training
 HINT = "raise training.max_length, or shorten these rows"
 QUESTIONS = ("alpaca", "prompt_completion", "text", "classification")  # formats of one answer
 TOKENISED_ROWS = 10_000
+PORTION_ROWS = 1_000
+SAMPLED_ROWS = 2_000
 EXAMPLES_AT_ONCE = 2_000
-CHARACTERS_AT_ONCE = 1 << 18  # a tokenizer takes some hundred bytes of memory for each
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """Example → token ids, as training will make them."""
+    """Example → segments and token ids, as training will make them."""
 
     recipe: Recipe
     chat: ChatFormat
     tokenizer: Tokenizer
 
+    def segments(self, example: Example) -> tuple[Segment, ...]:
+        """Raises TemplateError where it cannot be rendered."""
+        recipe = self.recipe
+        return render(example, recipe.template, self.chat, recipe.objective.loss_on)
+
     def encode(self, example: Example) -> tuple[list[int], list[int]]:
         """(input_ids, labels), not cut. Raises TemplateError where it cannot be rendered."""
         from runner.data.tokens import encode
 
-        recipe = self.recipe
-        segments = render(example, recipe.template, self.chat, recipe.objective.loss_on)
-        return encode(segments, self.tokenizer)
+        return encode(self.segments(example), self.tokenizer)
 
     def text(self, example: Example) -> str:
         """The text that is tokenised: that of the segments, at a third of the cost where a chat
@@ -109,36 +121,42 @@ def _overlap(left: str, right: str) -> bool:
 
 
 def truncation_found(read: Read, limits: ShareCheck) -> Finding:
-    """Exact up to TOKENISED_ROWS rows that may be too long. Of more, the half of them that are the
-    longest rows and a sample of the others."""
+    """Exact up to TOKENISED_ROWS rows that may be too long. Of more the longest, until a portion of
+    them loses nothing, and a sample of the others."""
     encoder = read.encoder
     if encoder is None:
         reason = "needs the model's tokenizer, which is not in the cache: 'recipe run' fetches it"
         return TRUNCATION.silent("not_run", reason, share_text(limits))
     mine = "from placed where copy = 0 and part <> 'test'"
-    half = TOKENISED_ROWS // 2
     read.connection.execute(
         "create table doubtful as select source, line, prompt_key,"
-        f" row_number() over (order by bytes desc, prompt_key, source, line) <= {half} as longest"
+        " row_number() over (order by bytes desc, prompt_key, source, line) as place"
         f" {mine} and {_may_be_long(read, encoder)}"
     ).fetchall()
-    longest = "select source, line from doubtful where longest"
-    others = "from doubtful where not longest"
+    many = read.count("select count(*) from doubtful")
+    whole: dict[tuple[int, int], int] = {}
+    for start in range(0, min(many, TOKENISED_ROWS), PORTION_ROWS):
+        end = min(start + PORTION_ROWS, TOKENISED_ROWS)
+        portion = f"where place > {start} and place <= {end}"
+        told = dict(_lost(encoder, examples(read, f"select source, line from doubtful {portion}")))
+        whole |= told
+        if many > TOKENISED_ROWS and not any(told.values()):
+            break
+    others = many - len(whole)
     sample = (
-        f"select source, line {others} order by prompt_key, source, line"
-        f" limit {TOKENISED_ROWS - half}"
+        f"select source, line from doubtful where place > {len(whole)}"
+        f" order by prompt_key, source, line limit {SAMPLED_ROWS}"
     )
-    told = dict(_lost(encoder, examples(read, f"{longest} union all ({sample})")))
-    whole = set(read.connection.execute(longest).fetchall())
-    unseen = read.count(f"select count(*) {others}") - (len(told) - len(whole))
+    some = dict(_lost(encoder, examples(read, sample))) if others else {}
     read.connection.execute("drop table doubtful").fetchall()
-    lost = {at: gone for at, gone in told.items() if gone}
+    lost = {at: gone for at, gone in (whole | some).items() if gone}
     read.add_rows(
         "truncation", [(*at, f"loses {gone:,} tokens of the answer") for at, gone in lost.items()]
     )
+    unseen = others - len(some)
     count = len(lost)
     if unseen:
-        count += round(unseen * len(lost.keys() - whole) / (len(told) - len(whole)))
+        count += round(unseen * len(lost.keys() - whole.keys()) / len(some))
     total, rows = read.count(f"select count(*) {mine}"), read.first_rows("truncation")
     how: How = "sampled" if unseen else "exact"
     return TRUNCATION.judged(limits, count, total, rows, "rows", HINT, how)
@@ -169,6 +187,8 @@ def _lost(
     encoder: Encoder, found: Iterator[tuple[str, Example, tuple[int, int]]]
 ) -> Iterator[tuple[tuple[int, int], int]]:
     """(source, line) of each example, and how many answer tokens it loses."""
+    from runner.data.tokens import CHARACTERS_AT_ONCE
+
     batch: list[tuple[tuple[int, int], Example, str]] = []
     characters = 0
     for _, example, at in found:
@@ -187,7 +207,7 @@ def _lost(
 def _lost_of(
     encoder: Encoder, batch: Sequence[tuple[tuple[int, int], Example, str]]
 ) -> Iterator[tuple[tuple[int, int], int]]:
-    from runner.data.tokens import IGNORED
+    from runner.data.tokens import targets
 
     most = encoder.recipe.training.max_length
     texts = [text for _, _, text in batch]
@@ -197,7 +217,7 @@ def _lost_of(
             labels = encoder.encode(example)[1] if len(tokens) > most else []
         except TemplateError:
             labels = []
-        yield at, sum(label != IGNORED for label in labels[most:])
+        yield at, targets(labels[most:])
 
 
 def truncation(lost: Sequence[str], total: int, limits: ShareCheck | None) -> Finding:

@@ -13,7 +13,7 @@ from dsl.recipe import Recipe, read
 from dsl.rows import Example, Message
 from dsl.templates import render
 from runner.app.rendered import Model, Rendered, rendered
-from runner.data.tokens import encode_example
+from runner.data.tokens import encode_examples
 
 MARKS = ("<|im_start|>", "<|im_end|>")
 
@@ -62,8 +62,8 @@ def test_pieces_make_the_text_and_its_tokens(prompt: str, completion: str) -> No
     shown = rendered(example, made, MODEL)
     text = "".join(s.text for s in render(example, made.template, CHATML))
     assert "".join(piece.text for piece in shown.pieces) == text
-    trained = encode_example(
-        example, made.template, CHATML, "assistant", MODEL.tokenizer, made.training.max_length
+    (trained,) = encode_examples(
+        [example], made.template, CHATML, "assistant", MODEL.tokenizer, made.training.max_length
     )
     kept = [token for piece in shown.pieces if not piece.cut for token in piece.ids]
     assert tuple(kept) == trained.input_ids

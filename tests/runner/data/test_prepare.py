@@ -18,7 +18,13 @@ from dsl.facts import PartFacts
 from dsl.recipe import Recipe
 from dsl.rows import Message
 from runner.data.checks import CHECKS
-from runner.data.prepare import prepare, read_examples, write
+from runner.data.prepare import (
+    count_examples,
+    prepare,
+    read_examples,
+    stream_examples,
+    write,
+)
 
 Make = Callable[..., Recipe]
 Write = Callable[..., None]
@@ -99,6 +105,9 @@ def test_written_parts_read_back_as_examples(
     assert read_examples(written["train"], ids=wanted) == [first[0], first[2]]
     assert read_examples(written["train"], ids=wanted, limit=1) == first[:1]
     assert read_examples(written["train"], ids=[]) == []
+    everything = read_examples(written["train"])
+    assert count_examples(written["train"]) == len(everything) > 3
+    assert list(stream_examples(written["train"], 2, skip=1)) == everything[1:3]
 
 
 def test_conversations_keep_their_turns(

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers.models import BPE
 
 from dsl.recipe import Recipe
 from dsl.recipe import read as read_recipe
 from dsl.rows import Example, Message
+from dsl.templates import Segment
 from runner.bases import chat_format, tokenizer
+from runner.data import tokens
 from runner.data.prepare import prepare
 from runner.data.tokens import (
     IGNORED,
     Encoded,
-    encode_example,
+    encode,
+    encode_all,
+    encode_examples,
     read_summary,
     read_tokens,
     stored,
@@ -61,7 +69,8 @@ def encoded(tiny_model: Path, plain_recipe: Callable[..., Recipe]) -> Callable[.
     template = plain_recipe().template
 
     def made(example: Example, loss_on: str = "assistant", max_length: int = 512) -> Encoded:
-        return encode_example(example, template, chat, loss_on, words, max_length)
+        (made,) = encode_examples([example], template, chat, loss_on, words, max_length)
+        return made
 
     return made
 
@@ -120,9 +129,6 @@ def test_a_cut_counts_the_answer_tokens_that_it_loses(encoded: Callable[..., Enc
 
 def test_a_token_over_the_edge_of_an_answer_belongs_to_the_answer(tiny_model: Path) -> None:
     """Here the tokenizer joins ' is' from the prompt's blank and the answer's first letters."""
-    from dsl.templates import Segment
-    from runner.data.tokens import encode
-
     words = tokenizer(tiny_model)
     segments = [Segment("The apple ", "user", False), Segment("is red.", "assistant", True)]
     ids, labels = encode(segments, words)
@@ -130,9 +136,62 @@ def test_a_token_over_the_edge_of_an_answer_belongs_to_the_answer(tiny_model: Pa
     assert words.decode([i for i in labels if i != IGNORED]) == " is red."
 
 
-def test_rows_without_targets_are_dropped_and_told(
-    tmp_path: Path, tiny_model: Path, plain_recipe: Callable[..., Recipe]
+def plain_tokenizer(kind: str) -> Tokenizer:
+    """One token a byte."""
+    alphabet = {c: n for n, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    words = Tokenizer(BPE(alphabet, []))
+    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=kind == "blank in front")
+    if kind == "composed":
+        words.normalizer = normalizers.NFC()
+    if kind == "places without blanks":
+        words.post_processor = processors.ByteLevel(trim_offsets=True)
+    return words
+
+
+def labels_by_pieces(segments: Sequence[Segment], words: Tokenizer) -> list[int]:
+    """Each segment by itself, where that makes the same tokens; else by the letters that a token
+    stands for."""
+    text = "".join(s.text for s in segments)
+    whole = words.encode(text, add_special_tokens=False)
+    pieces = [words.encode(s.text, add_special_tokens=False).ids for s in segments]
+    if [token for piece in pieces for token in piece] == whole.ids:
+        trained = [s.trained for s, piece in zip(segments, pieces, strict=True) for _ in piece]
+    else:
+        letters = [s.trained for s in segments for _ in s.text]
+        trained = [any(letters[begin:end]) for begin, end in whole.offsets]
+    return [token if on else IGNORED for token, on in zip(whole.ids, trained, strict=True)]
+
+
+@pytest.mark.parametrize("kind", ["", "blank in front", "composed", "places without blanks"])
+@given(
+    texts=st.lists(
+        st.lists(
+            st.tuples(st.text("ab \n\u0301e\U0001f3a8", max_size=6), st.booleans()), max_size=4
+        ),
+        max_size=5,
+    )
+)
+def test_labels_are_those_of_each_segment_by_itself(
+    kind: str, texts: list[list[tuple[str, bool]]]
 ) -> None:
+    words = plain_tokenizer(kind)
+    rendered = [tuple(Segment(text, "", trained) for text, trained in row) for row in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens, "CHARACTERS_AT_ONCE", 8)  # several batches
+        found = list(encode_all(enumerate(rendered), words))
+    assert [key for key, _, _ in found] == list(range(len(rendered)))
+    for (_, ids, labels), segments in zip(found, rendered, strict=True):
+        assert ids == words.encode("".join(s.text for s in segments)).ids
+        assert labels == labels_by_pieces(segments, words)
+
+
+def test_rows_without_targets_are_dropped_and_told(
+    tmp_path: Path,
+    tiny_model: Path,
+    plain_recipe: Callable[..., Recipe],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tokens, "ROWS_AT_ONCE", 2)  # written in two portions
     long = " ".join(["river"] * 200)
     rows = [
         {"id": "whole", "prompt": "Paint the apple.", "completion": "Red."},
@@ -156,7 +215,7 @@ def test_rows_without_targets_are_dropped_and_told(
     train = summaries["train"]
     assert [row.rpartition(":")[2] for row in train.dropped] == ["dropped"]
     assert sorted(row.rpartition(":")[2] for row in train.cut) == ["cut", "dropped"]
-    written = read_tokens(tmp_path / "tokens" / "train.parquet")
+    written = read_tokens(tmp_path / "tokens" / "train.parquet").to_pydict()
     assert len(written["id"]) == train.rows == 2
     assert train.total == sum(map(len, written["input_ids"]))
     assert train.longest == max(map(len, written["input_ids"])) == 40
@@ -164,7 +223,7 @@ def test_rows_without_targets_are_dropped_and_told(
         label != IGNORED for labels in written["labels"] for label in labels[1:]
     )
     assert summaries["validation"].rows == 0
-    assert read_tokens(tmp_path / "tokens" / "validation.parquet")["id"] == []
+    assert read_tokens(tmp_path / "tokens" / "validation.parquet").num_rows == 0
     assert read_summary(tmp_path / "tokens") == summaries
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import Table
 
 from dsl.compile import compile as compile_plan
 from dsl.facts import Facts, Hardware, PartFacts
@@ -19,7 +20,7 @@ from runner.data.prepare import prepare
 from runner.data.tokens import read_tokens, tokenise
 from runner.runs.events import EventLog, read_events
 
-Tokens = dict[str, dict[str, list[Any]]]
+Tokens = dict[str, Table]
 
 
 @dataclass(frozen=True)

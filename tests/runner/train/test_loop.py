@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from dsl.errors import RunError
+from runner.data.tokens import lengths
 from runner.train.checkpoints import latest, step_of
 
 # patience that runs out at step 20 whatever is learnt: no improvement is ever large enough
@@ -164,7 +165,8 @@ def test_validation_loss_is_the_mean_over_tokens(
     base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, str(done.output)).eval()
     part, sums, counts = tokens["validation"], [], []
-    for ids, labels in zip(part["input_ids"], part["labels"], strict=True):
+    columns = (part[name].to_pylist() for name in ("input_ids", "labels"))
+    for ids, labels in zip(*columns, strict=True):
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0, :-1]
         targets = torch.tensor(labels[1:])
@@ -177,8 +179,8 @@ def test_validation_loss_is_the_mean_over_tokens(
 
 
 def test_without_validation_rows_training_goes_to_its_end(training: Any, tokens: Any) -> None:
-    nothing: dict[str, list[Any]] = {"id": [], "input_ids": [], "labels": []}
-    done = training(tokens={**tokens, "validation": nothing}, training={"max_steps": 3})
+    nothing = {**tokens, "validation": tokens["validation"].slice(0, 0)}
+    done = training(tokens=nothing, training={"max_steps": 3})
     assert done.finished
     assert not done.of("validation")
     assert len(done.losses) == 3
@@ -276,11 +278,11 @@ def test_a_loss_that_is_no_number_ends_training_with_a_hint(training: Any) -> No
 
 def test_events_say_how_much_was_done(training: Any, tokens: Any) -> None:
     done = training(training={"max_steps": 16})  # two epochs of eight steps
-    everything = sum(map(len, tokens["train"]["input_ids"]))
+    everything = sum(lengths(tokens["train"]))
     assert [event["tokens"] for event in done.of("train")][-1] == 2 * everything
     assert done.of("train")[-1]["epoch"] == pytest.approx(2)
     (trial,) = done.of("trial")
-    longest = sorted(map(len, tokens["train"]["input_ids"]))[-1]
+    longest = max(lengths(tokens["train"]))
     assert trial["tokens"] == 4 * longest
     assert trial["peak_bytes"] > 0
     assert all(math.isfinite(event["grad_norm"]) for event in done.of("train"))

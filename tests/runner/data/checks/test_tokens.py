@@ -201,7 +201,8 @@ def test_more_rows_than_are_tokenised_are_a_sample(
     see: See, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, words = drawn_rows(400), encoder(48)
-    monkeypatch.setattr(tokens, "TOKENISED_ROWS", 200)
+    monkeypatch.setattr(tokens, "TOKENISED_ROWS", 150)
+    monkeypatch.setattr(tokens, "SAMPLED_ROWS", 100)
     seen = see({"train": rows}, "full", encoder=words, split={"test": 0})
     finding, losing = seen.findings["truncation"], lost(rows, words)
     assert finding.how == "sampled"
@@ -213,6 +214,31 @@ def test_more_rows_than_are_tokenised_are_a_sample(
     longest = sorted(sizes, key=lambda n: -sizes[n])[:90]
     assert set(longest) & set(losing) <= found
     assert len(set(longest) & set(losing)) > 60
+
+
+@pytest.mark.parametrize(("portion", "read_rows"), [(20, 70), (40, 90), (60, 130)])
+def test_the_longest_are_read_until_a_portion_loses_nothing(
+    portion: int, read_rows: int, see: See, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And ten more, of those that are left."""
+    # with the portion, else what was remembered of another one would be told
+    rows = [
+        {"prompt": f"{n} {portion}", "completion": "x" * (40 if n < 30 else 20)} for n in range(200)
+    ]
+    words = encoder(48, byte_level(NORMALIZERS["NFC"]))  # 3 tokens a byte at most
+    monkeypatch.setattr(tokens, "TOKENISED_ROWS", 199)
+    monkeypatch.setattr(tokens, "PORTION_ROWS", portion)
+    monkeypatch.setattr(tokens, "SAMPLED_ROWS", 10)
+    tokenised: list[str] = []
+    text = Encoder.text
+    monkeypatch.setattr(
+        Encoder, "text", lambda self, example: tokenised.append(example.id) or text(self, example)
+    )
+    seen = see({"train": rows}, "full", encoder=words, split={"test": 0})
+    finding = seen.findings["truncation"]
+    assert (finding.count, finding.how) == (30, "sampled")
+    assert [int(id.rpartition(":")[2]) for id in seen.ids("truncation")] == lost(rows, words)
+    assert len(list(filter(None, tokenised))) == read_rows
 
 
 def test_without_a_tokenizer_it_is_not_run(see: See) -> None:
