@@ -30,10 +30,14 @@ _STEPS = (
         " else text_ end",
     ),
     (
+        "lower_",
+        "lower(case when strlen(bare_) <> length(bare_)"
+        f" and regexp_matches(bare_, '[^{_STABLE}]') then nfc_normalize(bare_) else bare_ end)",
+    ),
+    (  # empty lines first: they would leave runs of blanks
         "plain_",
-        "replace(lower(case when strlen(bare_) <> length(bare_)"
-        f" and regexp_matches(bare_, '[^{_STABLE}]') then nfc_normalize(bare_) else bare_ end),"
-        " E'\\n', ' ')",
+        "case when contains(lower_, E'\\n')"
+        " then replace(replace(lower_, E'\\n\\n', ' '), E'\\n', ' ') else lower_ end",
     ),
     ("double_", "contains(plain_, '  ')"),
     (
