@@ -38,7 +38,7 @@ FLAGS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
-PATIENCE_SECONDS = 40  # until something is taken to be missing; a busy machine is slow
+PATIENCE_SECONDS = 90  # until something is taken to be missing; a busy machine is slow
 MAIN = "document.querySelector('[data-testid=stMain]')"
 SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
 

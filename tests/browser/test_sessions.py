@@ -84,7 +84,7 @@ def test_a_run_outlives_its_server(
     (run,) = (tmp_path / "runs").glob("tiny-*")
     again.sees(run.name)
     report = again.page.get_by_test_id("stMain").get_by_role("link", name="Report")
-    expect(report).to_be_visible(timeout=120_000)
+    expect(report).to_be_visible(timeout=600_000)
     result = json.loads((run / "result.json").read_text("utf-8"))
     assert (result["status"], result["attempt"]) == ("done", 1)
 

@@ -88,7 +88,7 @@ def test_from_rows_to_a_judged_model(
     window.click("Resume")
     expect(page.get_by_role("button", name="Resume")).not_to_be_visible()
     report = page.get_by_test_id("stMain").get_by_role("link", name="Report")
-    expect(report).to_be_visible(timeout=180_000)
+    expect(report).to_be_visible(timeout=600_000)
     result = json.loads((run / "result.json").read_text())
     assert (result["status"], result["attempt"]) == ("done", 2)
     report.click()
@@ -105,7 +105,7 @@ def test_from_rows_to_a_judged_model(
     page.keyboard.press("Enter")
     window.settled()
     window.click("Start")
-    expect(report).to_be_visible(timeout=180_000)
+    expect(report).to_be_visible(timeout=600_000)
     (trial,) = (other for other in (tmp_path / "runs").glob("tiny-*") if other != run)
     window.go("Runs")
     for known in (run, trial):
