@@ -16,6 +16,7 @@ from runner.bases import cache
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 LATEST = "commit"
+TOKENS = ("hf_", "api_org_")  # what the hub writes in front of every one
 
 
 def fetch(
@@ -74,6 +75,12 @@ def _token(variable: str | None) -> str | None:
     token = os.environ.get(variable)
     if not token:
         raise DataError(f"the environment variable {variable} holds no token", "set it first")
+    if not token.startswith(TOKENS):
+        # a recipe of a stranger may name any variable: other secrets stay on the machine
+        raise DataError(
+            f"what the environment variable {variable} holds is no token of the hub",
+            f"those begin with {' or '.join(TOKENS)}",
+        )
     return token
 
 

@@ -16,7 +16,7 @@ from runner.data.checks import CHECKS
 from runner.data.fix import CHANGES
 
 ON = ("malformed", "missing", "duplicates", "leakage")
-COMMIT, TOKEN = "1" * 40, "of-a-private-one"
+COMMIT, TOKEN = "1" * 40, "hf_of-a-private-one"
 
 
 def words(rng: random.Random, number: int) -> str:

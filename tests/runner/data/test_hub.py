@@ -89,7 +89,11 @@ def test_token_is_looked_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("SOME_TOKEN", raising=False)
     with pytest.raises(DataError, match="SOME_TOKEN holds no token"):
         fetch(str(folder), None, "train", None, "SOME_TOKEN")
-    monkeypatch.setenv("SOME_TOKEN", "secret")
+    monkeypatch.setenv("SOME_TOKEN", "AKIA-of-another-service")
+    with pytest.raises(DataError, match="SOME_TOKEN holds is no token of the hub") as error:
+        fetch(str(folder), None, "train", None, "SOME_TOKEN")
+    assert "AKIA" not in f"{error.value.message}{error.value.hint}"
+    monkeypatch.setenv("SOME_TOKEN", "hf_secret")
     assert rows(fetch(str(folder), None, "train", None, "SOME_TOKEN")[0]) == ROWS
 
 
@@ -184,13 +188,13 @@ def test_hub(endpoint: str, tmp_path: Path) -> None:
     rows, pinned = call("org/rows"), call("org/rows", FIRST)
     said = in_process(
         tmp_path, rows, rows, call("org/rows", "main", "SOME_TOKEN"), call("org/none"),
-        call("org/rows", "no"), call("not a name"), HF_ENDPOINT=endpoint, SOME_TOKEN="secret",
+        call("org/rows", "no"), call("not a name"), HF_ENDPOINT=endpoint, SOME_TOKEN="hf_secret",
     )  # fmt: skip
     assert said[:3] == [f"{FIRST} 1"] * 3
     assert "the hub has no dataset org/none" in said[3] and "token" in said[3]
     assert "org/rows has no revision no" in said[4]
     assert "not a name is no name of a hub dataset" in said[5]
-    assert any(asked.startswith("Bearer secret ") for asked in ASKED)
+    assert any(asked.startswith("Bearer hf_secret ") for asked in ASKED)
     Hub.commit = SECOND
     assert in_process(tmp_path, pinned, rows, HF_ENDPOINT=endpoint) == [
         f"{FIRST} 1", f"{SECOND} 2",
