@@ -135,16 +135,17 @@ def truncation_found(read: Read, limits: ShareCheck) -> Finding:
     ).fetchall()
     many = read.count("select count(*) from doubtful")
     whole: dict[tuple[int, int], int] = {}
-    for start in range(0, min(many, TOKENISED_ROWS), PORTION_ROWS):
-        end = min(start + PORTION_ROWS, TOKENISED_ROWS)
-        portion = f"where place > {start} and place <= {end}"
+    end = 0
+    while end < min(many, TOKENISED_ROWS):
+        begin, end = end, min(end + PORTION_ROWS, many, TOKENISED_ROWS)
+        portion = f"where place > {begin} and place <= {end}"
         told = dict(_lost(encoder, examples(read, f"select source, line from doubtful {portion}")))
         whole |= told
         if many > TOKENISED_ROWS and not any(told.values()):
             break
-    others = many - len(whole)
+    others = many - end
     sample = (
-        f"select source, line from doubtful where place > {len(whole)}"
+        f"select source, line from doubtful where place > {end}"
         f" order by prompt_key, source, line limit {SAMPLED_ROWS}"
     )
     some = dict(_lost(encoder, examples(read, sample))) if others else {}
