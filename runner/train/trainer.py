@@ -25,7 +25,8 @@ def make_trainer(job: TrainJob, model: Any, tokenizer: Any) -> Any:
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
     recipe, training = job.recipe, job.recipe.training
-    data = {part: Dataset(table) for part, table in job.tokens.items()}
+    # without a given fingerprint the whole table is written and hashed: four times its memory
+    data = {part: Dataset(table, fingerprint=part) for part, table in job.tokens.items()}
     validation = data.get("validation")
     if validation is not None and not len(validation):
         validation = None
