@@ -57,6 +57,12 @@ class Job:
     def events(self, step: str) -> EventLog:
         return EventLog(self.run.events, step, self.attempt)
 
+    def progress(self, step: str, what: str, done: int, total: int) -> None:
+        """How far a step of this process is."""
+        told: dict[str, Any] = {"what": what, "done": done, "total": total}
+        self.events(step)("progress", **told)
+        self.display.event({"type": "progress", "step": step, **told})
+
     def tell(self, text: str) -> None:
         """A line below the name of the step."""
         self.display.line(f"{'':<10} {text}")

@@ -15,6 +15,7 @@ from runner.checklist import noted
 from runner.children import run_child
 from runner.data import checks
 from runner.data.checks import Finding
+from runner.data.prepare import count_examples
 from runner.data.tokens import SUMMARY, TokenSummary, read_summary, stored, tokenise
 from runner.job import Job
 from runner.lock import make_lock, refuse_differences, today
@@ -88,7 +89,11 @@ def _fill(job: Job, store: Path, date: str) -> None:
     parts = {part: job.run.part(part) for part in ("train", "validation")}
     beside = store.with_name(f".{store.name}.{job.run.id}")
     try:
-        tokenise(job.recipe, chat_format(job.base, date), tokenizer(job.base), parts, beside)
+        total = sum(map(count_examples, parts.values()))
+        tokenise(
+            job.recipe, chat_format(job.base, date), tokenizer(job.base), parts, beside,
+            lambda done: job.progress("tokens", "rows", done, total),
+        )  # fmt: skip
         with suppress(OSError):  # another run may have been faster
             beside.rename(store)
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from operator import eq
@@ -139,14 +139,20 @@ def encode_examples(
 
 
 def tokenise(
-    recipe: Recipe, chat: ChatFormat, tokenizer: Tokenizer, parts: dict[str, Path], folder: Path
+    recipe: Recipe,
+    chat: ChatFormat,
+    tokenizer: Tokenizer,
+    parts: dict[str, Path],
+    folder: Path,
+    tell: Callable[[int], None] = lambda done: None,
 ) -> dict[str, TokenSummary]:
     """Writes <part>.parquet (id, input_ids, labels) of every part, and tokens.json, to `folder`.
-    Memory does not grow with the rows."""
+    Memory does not grow with the rows. `tell` hears now and then how many are done."""
     from runner.data.prepare import stream_examples
 
     folder.mkdir(parents=True, exist_ok=True)
     summaries = {}
+    done = 0
     for part, path in parts.items():
         encoded = encode_examples(
             stream_examples(path),
@@ -156,7 +162,8 @@ def tokenise(
             tokenizer,
             recipe.training.max_length,
         )
-        summaries[part] = _write(encoded, folder / f"{part}.parquet")
+        summaries[part] = _write(encoded, folder / f"{part}.parquet", done, tell)
+        done += summaries[part].rows + len(summaries[part].dropped)
     plain = {part: asdict(summary) for part, summary in summaries.items()}
     write_json(folder / SUMMARY, {"parts": plain})
     return summaries
@@ -190,8 +197,10 @@ def lengths(tokens: Table) -> list[int]:
     return counted
 
 
-def _write(encoded: Iterable[Encoded], path: Path) -> TokenSummary:
-    """The rows that have a target."""
+def _write(
+    encoded: Iterable[Encoded], path: Path, before: int, tell: Callable[[int], None]
+) -> TokenSummary:
+    """The rows that have a target. `before`: rows of other parts that are done."""
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
@@ -212,4 +221,6 @@ def _write(encoded: Iterable[Encoded], path: Path) -> TokenSummary:
             longest = max([longest, *(len(row.input_ids) for row in kept)])
             columns = [[getattr(row, name) for row in kept] for name in schema.names]
             writer.write_table(arrow.table(columns, schema=schema))
+            if len(some) == ROWS_AT_ONCE:  # of a part that is soon done nobody wants to hear
+                tell(before + rows + len(dropped))
     return TokenSummary(rows, total, trained, longest, tuple(cut), tuple(dropped))

@@ -211,7 +211,9 @@ def test_rows_without_targets_are_dropped_and_told(
     prepared.close()
     chat = chat_format(tiny_model, "2026-01-01")
     parts = {part: tmp_path / "data" / f"{part}.parquet" for part in ("train", "validation")}
-    summaries = tokenise(recipe, chat, tokenizer(tiny_model), parts, tmp_path / "tokens")
+    words, told = tokenizer(tiny_model), []
+    summaries = tokenise(recipe, chat, words, parts, tmp_path / "tokens", told.append)
+    assert told == [2]
     train = summaries["train"]
     assert [row.rpartition(":")[2] for row in train.dropped] == ["dropped"]
     assert sorted(row.rpartition(":")[2] for row in train.cut) == ["cut", "dropped"]
