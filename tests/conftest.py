@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +25,9 @@ TEMPLATE = (
 )
 COLOURS = ("red", "green", "blue", "white", "black")
 THINGS = ("apple", "river", "stone", "cloud", "horse", "table", "candle", "garden", "window")
+
+# started in the background by a script, the tests and what they start would not hear Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
