@@ -114,7 +114,7 @@ def _labels(
             labels[first:behind] = ids[first:behind]
     if not any(map(eq, begins, ends)):
         return labels
-    # tokens that stand for no letter of the text: which segment they are of, it alone tells
+    # some tokens stand for no letter of the text: whose they are, only the segments alone can tell
     pieces = tokenizer.encode_batch_fast([s.text for s in segments], add_special_tokens=False)
     if [token for piece in pieces for token in piece.ids] == ids:
         trained = [s.trained for s, piece in zip(segments, pieces, strict=True) for _ in piece.ids]
