@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,11 +136,9 @@ def write(prepared: Prepared, folder: Path) -> dict[str, Path]:
     return written
 
 
-def read_examples(
-    parquet: Path, limit: int | None = None, ids: Sequence[str] | None = None
-) -> list[Example]:
-    """Examples of a written part, in its order: the first `limit`, of those with `ids` if given."""
-    return list(stream_examples(parquet, limit, ids))
+def read_examples(parquet: Path, limit: int | None = None) -> list[Example]:
+    """Examples of a written part, in its order: the first `limit`, if given."""
+    return list(stream_examples(parquet, limit))
 
 
 def count_examples(parquet: Path) -> int:
@@ -151,22 +149,18 @@ def count_examples(parquet: Path) -> int:
         return one(connection, "select count(*) from read_parquet(?)", [str(parquet)])
 
 
-def stream_examples(
-    parquet: Path, limit: int | None = None, ids: Sequence[str] | None = None, skip: int = 0
-) -> Iterator[Example]:
+def stream_examples(parquet: Path, limit: int | None = None, skip: int = 0) -> Iterator[Example]:
     """As `read_examples`, a few at a time, behind the first `skip`."""
     import duckdb
 
-    only = "" if ids is None else "where id in (select unnest(?::varchar[]))"
-    values: list[Any] = [str(parquet)] if ids is None else [str(parquet), list(ids)]
     names = WRITTEN.split(", ")
     with duckdb.connect(":memory:") as connection:
-        # files are read in their order, and nothing of them is kept
+        # a file is read in its order, and nothing of it is kept; a filter could change the order
         found = connection.execute(
-            f"select {WRITTEN} from read_parquet(?, hive_partitioning=false) {only}"
+            f"select {WRITTEN} from read_parquet(?, hive_partitioning=false)"
             + ("" if limit is None else f" limit {int(limit)}")
             + f" offset {int(skip)}",
-            values,
+            [str(parquet)],
         )
         while some := found.fetchmany(ROWS_AT_ONCE):
             for row in some:

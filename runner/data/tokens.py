@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 from operator import eq
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -25,7 +25,8 @@ Key = TypeVar("Key")
 IGNORED = -100
 SUMMARY = "tokens.json"
 CHARACTERS_AT_ONCE = 1 << 18  # a tokenizer takes some hundred bytes of memory for each
-ROWS_AT_ONCE = 10_000
+ROWS_AT_ONCE = 1_000  # of up to a hundred bytes a token
+ROWS_TOLD = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +105,30 @@ def _labels(
     places: Sequence[tuple[int, int]],
     tokenizer: Tokenizer,
 ) -> list[int]:
-    labels = [IGNORED] * len(ids)
+    edges = accumulate((len(segment.text) for segment in segments), initial=0)
+    spans = [span for span, s in zip(pairwise(edges), segments, strict=True) if s.trained]
     begins, ends = [begin for begin, _ in places], [end for _, end in places]
-    at = 0
-    for segment in segments:
-        at, begin = at + len(segment.text), at
-        if segment.trained:
-            first, behind = bisect_right(ends, begin), bisect_left(begins, at)
+    if _in_order(begins, ends):
+        labels = [IGNORED] * len(ids)
+        for start, stop in spans:
+            first, behind = bisect_right(ends, start), bisect_left(begins, stop)
             labels[first:behind] = ids[first:behind]
-    if not any(map(eq, begins, ends)):
         return labels
-    # some tokens stand for no letter of the text: whose they are, only the segments alone can tell
+    # whose a token is that stands for no letter, the segments alone can tell
     pieces = tokenizer.encode_batch_fast([s.text for s in segments], add_special_tokens=False)
     if [token for piece in pieces for token in piece.ids] == ids:
         trained = [s.trained for s, piece in zip(segments, pieces, strict=True) for _ in piece.ids]
-        return [token if on else IGNORED for token, on in zip(ids, trained, strict=True)]
-    shown = zip(labels, places, strict=True)
-    return [label if begin < end else IGNORED for label, (begin, end) in shown]
+    else:
+        trained = [
+            any(begin < stop and end > start for start, stop in spans) for begin, end in places
+        ]
+    return [token if on else IGNORED for token, on in zip(ids, trained, strict=True)]
+
+
+def _in_order(begins: list[int], ends: list[int]) -> bool:
+    """Whether every token stands for letters, and for none before those of the last one."""
+    empty = any(map(eq, begins, ends))
+    return not empty and begins == sorted(begins) and ends == sorted(ends)
 
 
 def encode_examples(
@@ -221,6 +229,6 @@ def _write(
             longest = max([longest, *(len(row.input_ids) for row in kept)])
             columns = [[getattr(row, name) for row in kept] for name in schema.names]
             writer.write_table(arrow.table(columns, schema=schema))
-            if len(some) == ROWS_AT_ONCE:  # of a part that is soon done nobody wants to hear
+            if (rows + len(dropped)) % ROWS_TOLD == 0:
                 tell(before + rows + len(dropped))
     return TokenSummary(rows, total, trained, longest, tuple(cut), tuple(dropped))

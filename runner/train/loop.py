@@ -53,7 +53,8 @@ def _try_longest_batch(trainer: Any, job: TrainJob) -> None:
     size = job.recipe.training.micro_batch_size or 1
     each = lengths(tokens)
     order = nlargest(size, range(len(each)), key=each.__getitem__)
-    rows = tokens.select(["input_ids", "labels"]).take(order).to_pylist()
+    columns = tokens.select(["input_ids", "labels"])
+    rows = [columns.slice(at, 1).to_pylist()[0] for at in order]  # take would copy the columns
     state = torch.get_rng_state()
     model = trainer.model
     model.train()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +141,10 @@ def plain_tokenizer(kind: str) -> Tokenizer:
     """One token a byte."""
     alphabet = {c: n for n, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     words = Tokenizer(BPE(alphabet, []))
-    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=kind == "blank in front")
+    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space="blank in front" in kind)
     if kind == "composed":
         words.normalizer = normalizers.NFC()
-    if kind == "places without blanks":
+    if "places without blanks" in kind:
         words.post_processor = processors.ByteLevel(trim_offsets=True)
     return words
 
@@ -157,12 +158,22 @@ def labels_by_pieces(segments: Sequence[Segment], words: Tokenizer) -> list[int]
     if [token for piece in pieces for token in piece] == whole.ids:
         trained = [s.trained for s, piece in zip(segments, pieces, strict=True) for _ in piece]
     else:
-        letters = [s.trained for s in segments for _ in s.text]
-        trained = [any(letters[begin:end]) for begin, end in whole.offsets]
+        edges = list(accumulate((len(s.text) for s in segments), initial=0))
+        spans = [span for span, s in zip(pairwise(edges), segments, strict=True) if s.trained]
+        trained = [
+            any(begin < stop and end > start for start, stop in spans)
+            for begin, end in whole.offsets
+        ]
     return [token if on else IGNORED for token, on in zip(whole.ids, trained, strict=True)]
 
 
-@pytest.mark.parametrize("kind", ["", "blank in front", "composed", "places without blanks"])
+KINDS = (
+    "", "blank in front", "composed", "places without blanks",
+    "blank in front, places without blanks",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @given(
     texts=st.lists(
         st.lists(
@@ -192,6 +203,7 @@ def test_rows_without_targets_are_dropped_and_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tokens, "ROWS_AT_ONCE", 2)  # written in two portions
+    monkeypatch.setattr(tokens, "ROWS_TOLD", 2)
     long = " ".join(["river"] * 200)
     rows = [
         {"id": "whole", "prompt": "Paint the apple.", "completion": "Red."},
