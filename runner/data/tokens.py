@@ -76,27 +76,27 @@ def encode(segments: Sequence[Segment], tokenizer: Tokenizer) -> tuple[list[int]
 def encode_all(
     rendered: Iterable[tuple[Key, Sequence[Segment]]], tokenizer: Tokenizer
 ) -> Iterator[tuple[Key, list[int], list[int]]]:
-    """As `encode`, of many texts, which a tokenizer works off faster together; each with its key,
-    in order. Few are held at a time."""
-    batch: list[tuple[Key, Sequence[Segment], str]] = []
+    """As `encode`, of many texts, each with its key, in order. Few are held at a time."""
+    whole = ((each, "".join(segment.text for segment in each[1])) for each in rendered)
+    for batch in batches(whole):
+        texts = [text for _, text in batch]
+        found = tokenizer.encode_batch(texts, add_special_tokens=False)
+        for ((key, segments), _), tokens in zip(batch, found, strict=True):
+            yield key, tokens.ids, _labels(segments, tokens.ids, tokens.offsets, tokenizer)
+
+
+def batches(texts: Iterable[tuple[Key, str]]) -> Iterator[list[tuple[Key, str]]]:
+    """So many as a tokenizer works off together faster than one by one, in little memory."""
+    batch: list[tuple[Key, str]] = []
     characters = 0
-    for key, segments in rendered:
-        text = "".join(segment.text for segment in segments)
-        batch.append((key, segments, text))
+    for key, text in texts:
+        batch.append((key, text))
         characters += len(text)
         if characters > CHARACTERS_AT_ONCE:
-            yield from _encoded(batch, tokenizer)
+            yield batch
             batch, characters = [], 0
-    yield from _encoded(batch, tokenizer)
-
-
-def _encoded(
-    batch: Sequence[tuple[Key, Sequence[Segment], str]], tokenizer: Tokenizer
-) -> Iterator[tuple[Key, list[int], list[int]]]:
-    texts = [text for _, _, text in batch]
-    found = tokenizer.encode_batch(texts, add_special_tokens=False)
-    for (key, segments, _), tokens in zip(batch, found, strict=True):
-        yield key, tokens.ids, _labels(segments, tokens.ids, tokens.offsets, tokenizer)
+    if batch:
+        yield batch
 
 
 def _labels(

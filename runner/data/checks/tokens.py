@@ -188,37 +188,24 @@ def _lost(
     encoder: Encoder, found: Iterator[tuple[str, Example, tuple[int, int]]]
 ) -> Iterator[tuple[tuple[int, int], int]]:
     """(source, line) of each example, and how many answer tokens it loses."""
-    from runner.data.tokens import CHARACTERS_AT_ONCE
+    from runner.data.tokens import batches, targets
 
-    batch: list[tuple[tuple[int, int], Example, str]] = []
-    characters = 0
-    for _, example, at in found:
+    def text(example: Example) -> str:
         try:
-            text = encoder.text(example)
+            return encoder.text(example)
         except TemplateError:  # what cannot be rendered is told by other checks
-            text = ""
-        batch.append((at, example, text))
-        characters += len(text)
-        if characters > CHARACTERS_AT_ONCE:
-            yield from _lost_of(encoder, batch)
-            batch, characters = [], 0
-    yield from _lost_of(encoder, batch)
-
-
-def _lost_of(
-    encoder: Encoder, batch: Sequence[tuple[tuple[int, int], Example, str]]
-) -> Iterator[tuple[tuple[int, int], int]]:
-    from runner.data.tokens import targets
+            return ""
 
     most = encoder.recipe.training.max_length
-    texts = [text for _, _, text in batch]
-    counted = encoder.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-    for (at, example, _), tokens in zip(batch, counted, strict=True):
-        try:
-            labels = encoder.encode(example)[1] if len(tokens) > most else []
-        except TemplateError:
-            labels = []
-        yield at, targets(labels[most:])
+    for batch in batches(((at, example), text(example)) for _, example, at in found):
+        texts = [text for _, text in batch]
+        counted = encoder.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        for ((at, example), _), tokens in zip(batch, counted, strict=True):
+            try:
+                labels = encoder.encode(example)[1] if len(tokens) > most else []
+            except TemplateError:
+                labels = []
+            yield at, targets(labels[most:])
 
 
 def truncation(lost: Sequence[str], total: int, limits: ShareCheck | None) -> Finding:
