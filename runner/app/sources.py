@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dsl import schema
 from dsl.errors import DataError, RecipeError
 from dsl.problems import Change, dotted, lookup, remove, set_value
 from dsl.problems import Path as RecipePath
@@ -26,7 +27,6 @@ from runner.data.peek import Head, head
 PARTS = ("train", "validation", "test", "mix")
 NAMES = {"train": "training", "validation": "validation", "test": "test", "mix": "general data"}
 EXAMPLE_CHARACTERS = 80
-HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")  # as the schema
 AUTO = "auto"
 
 
@@ -134,9 +134,17 @@ def fetch(source: Named) -> None:
     made, token = _source(source), source.values.get("token")
     if isinstance(made, HubSource):
         # the text may have errors, and a folder of this machine would stand for a dataset
-        if not HUB_NAME.fullmatch(made.dataset):
+        if not re.fullmatch(_pattern_of_names(), made.dataset):
             raise DataError(f"'{made.dataset}' is no name of a dataset", "organisation/name is")
         hub.fetch(*_asked(made), token.get("env") if isinstance(token, Mapping) else None)
+
+
+def _pattern_of_names() -> str:
+    """Of datasets of a hub, as the schema has it."""
+    hub_source = {"data": {"train": [{"type": "hub"}]}}
+    declared = schema.at(("data", "train", 0, "dataset"), hub_source)
+    assert declared
+    return str(declared["pattern"])
 
 
 def look(source: Named, file: File) -> Look:

@@ -198,7 +198,7 @@ def _lost(
 
     most = encoder.recipe.training.max_length
     for batch in batches(((at, example), text(example)) for _, example, at in found):
-        texts = [text for _, text in batch]
+        texts = [rendered for _, rendered in batch]
         counted = encoder.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         for ((at, example), _), tokens in zip(batch, counted, strict=True):
             try:
