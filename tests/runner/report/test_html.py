@@ -88,6 +88,20 @@ def test_it_can_be_read_aloud(report: dict[str, Any]) -> None:
     assert {attrs["id"] for tag, attrs in page.tags if tag in ("input", "select")} == labelled
 
 
+@pytest.mark.parametrize("steps", [0, 1, 7, 250])
+def test_training_that_was_never_validated_is_told_by_its_steps(
+    report: dict[str, Any], steps: int
+) -> None:
+    """Stopped before the first validation, or without a part for it."""
+    points = [[at, 2.5 - at / 1000] for at in range(1, steps + 1)]
+    report["training"] |= {"validation": [], "best": None, "loss": points, "smoothed": points}
+    text = render(report)
+    Page(text)
+    rows = re.findall(r'<th scope="row" class="number">(\d+)</th>', text)
+    assert min(steps, 20) <= len(rows) <= 25
+    assert rows[:1] == ["1"][:steps]
+
+
 def test_everything_that_the_models_wrote_is_shown_escaped(
     report: dict[str, Any], rows: list[Any], hostile: str
 ) -> None:
